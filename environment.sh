@@ -1,0 +1,61 @@
+#!/bin/sh
+# Makes .venv from requirements.lock: every package by its hash, k8slab itself editable. Called by `make setup`.
+#
+# PYTHON names the interpreter to take; otherwise the first of python3, python3.14 ... 3.11 that is new enough.
+set -eu
+
+say() { printf '%s\n' "$*" >&2; }
+
+new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+
+python=
+for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
+    if command -v "$candidate" >/dev/null 2>&1 && new_enough "$candidate"; then
+        python=$(command -v "$candidate")
+        break
+    fi
+done
+if [ -z "$python" ]; then
+    say "No Python 3.11 or newer was found (looked for: ${PYTHON:-python3, python3.14, 3.13, 3.12, 3.11})."
+    say "Install one, or name it: make setup PYTHON=/path/to/python3.12"
+    exit 1
+fi
+
+# An environment that another interpreter made, or that was cut off half way, is made again.
+if [ -e .venv ] && ! { [ -x .venv/bin/python ] && new_enough .venv/bin/python; }; then
+    say "environment: .venv holds no working Python 3.11; making it again"
+    rm -rf .venv
+fi
+if [ ! -e .venv ]; then
+    say "environment: .venv with $("$python" --version)"
+    if "$python" -c 'import ensurepip' 2>/dev/null; then
+        "$python" -m venv --without-pip .venv
+    elif command -v uv >/dev/null 2>&1; then
+        uv venv --quiet --python "$python" .venv
+    else
+        say "$python cannot make environments: its module ensurepip is not installed."
+        say "On Debian and Ubuntu: sudo apt install python3-venv. Elsewhere install uv, and run the same command again."
+        exit 1
+    fi
+fi
+
+if [ ! -x .venv/bin/uv ]; then
+    say "environment: uv, by the hash in the lock"
+    # The stanza of uv in the lock: its version and its hashes.
+    uv_lock=.venv/uv.lock
+    awk '/^[A-Za-z0-9]/ { uv = /^uv==/ } uv' requirements.lock >"$uv_lock"
+    .venv/bin/python -m pip --version >/dev/null 2>&1 || .venv/bin/python -m ensurepip >/dev/null 2>&1 || true
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+        --require-hashes -r "$uv_lock" || say "environment: no uv for this machine; pip takes about two minutes"
+    rm -f "$uv_lock"
+fi
+
+if [ -x .venv/bin/uv ]; then
+    say "environment: packages of requirements.lock"
+    VIRTUAL_ENV="$PWD/.venv" .venv/bin/uv pip sync --require-hashes requirements.lock
+    VIRTUAL_ENV="$PWD/.venv" .venv/bin/uv pip install --quiet --no-deps --no-build-isolation --editable .
+else
+    .venv/bin/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+fi
+say "environment: ready"

@@ -1,0 +1,88 @@
+"""Which backend a lab gets, and why: one function, one sentence."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+
+from k8slab.cluster.contract import BackendName, Cluster
+from k8slab.errors import LabError
+from k8slab.progress import Progress, TextProgress
+
+BACKENDS: tuple[BackendName, ...] = ("embedded", "kind", "existing")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A backend, and one sentence that says why it was taken."""
+
+    backend: BackendName
+    reason: str
+
+
+def choose_backend(backend: str | None = None) -> Choice:
+    """The backend to use: the argument, `K8SLAB_BACKEND`, kind where an engine answers, embedded elsewhere.
+
+    Args:
+        backend: what the caller asked for, or None.
+
+    Raises:
+        LabError: there is no backend of that name, or none that runs here.
+    """
+    for name, origin in ((backend, "asked for"), (os.environ.get("K8SLAB_BACKEND"), "set by K8SLAB_BACKEND")):
+        if not name:
+            continue
+        if name not in BACKENDS:
+            raise LabError(f"There is no backend {name!r}.", f"There are: {', '.join(BACKENDS)}.")
+        if name == "existing":
+            raise LabError(
+                "The backend 'existing' is not here yet.",
+                "Use 'embedded' or 'kind'.",
+            )
+        return Choice(name, f"The backend {name} was {origin}.")
+    from k8slab.cluster.kind import kind_can_run
+
+    runs, why = kind_can_run()
+    if runs:
+        return Choice("kind", f"Taking kind: {why}.")
+    if sys.platform == "linux":
+        return Choice("embedded", f"Taking the embedded control plane: {why}.")
+    raise LabError(
+        f"No cluster can run here: {why}, and the embedded control plane needs Linux (this is {sys.platform}).",
+        "Install a container engine and kind.",
+    )
+
+
+def open_cluster(
+    name: str = "default",
+    backend: str | None = None,
+    nodes: int = 3,
+    keep: bool = False,
+    progress: Progress | None = None,
+    *,
+    hold: bool = True,
+) -> Cluster:
+    """Attach to the cluster of that name, or create it.
+
+    Args:
+        name: the cluster's name; all chapters of one user share `default`.
+        backend: `embedded` or `kind`; chosen if None.
+        nodes: worker nodes of a new cluster.
+        keep: whether it stays when no process holds it.
+        progress: told about each step; text on standard error if None.
+        hold: whether this process holds it until `close`.
+
+    Raises:
+        LabError: with what was seen, what was wanted and what to do.
+    """
+    progress = progress or TextProgress()
+    choice = choose_backend(backend)
+    progress.line(choice.reason)
+    if choice.backend == "kind":
+        from k8slab.cluster.kind import open_kind
+
+        return open_kind(name, nodes, keep, progress, choice.reason)
+    from k8slab.cluster.embedded import open_embedded
+
+    return open_embedded(name, nodes, keep, progress, choice.reason, hold=hold)

@@ -1,0 +1,112 @@
+"""The contract between a lab and its backend: what every cluster offers, whatever it is made of.
+
+`lab.py` talks to this and to nothing below it. A backend says of each part whether it is
+*real* or *played*; nothing that is played may look real.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+BackendName = Literal["embedded", "kind", "existing"]
+ProcessAction = Literal["stop", "start", "kill"]
+
+
+@dataclass(frozen=True)
+class Reality:
+    """Whether one part of a cluster is real here.
+
+    Args:
+        part: what it is, such as `kube-proxy`.
+        played: whether k8slab stands in for it.
+        sentence: what stands there, in words for a learner.
+    """
+
+    part: str
+    played: bool
+    sentence: str
+
+
+@dataclass(frozen=True)
+class ClusterProcess:
+    """One process of a cluster, as the operating system sees it.
+
+    Args:
+        name: such as `etcd` or `worker-1-agent`.
+        kind: `component`, `node` or `network`.
+        state: `running`, `stopped` or `failed`.
+        pid: its process id, or None while it does not run.
+        started: when it was last started, in seconds since the epoch.
+        restarts: how often it was started again.
+        exit_code: how it last ended; negative for a signal, None if it never did.
+        log: path of its log.
+    """
+
+    name: str
+    kind: str
+    state: str
+    pid: int | None
+    started: float
+    restarts: int
+    exit_code: int | None
+    log: str
+
+
+class Cluster(ABC):
+    """A cluster that a lab works on. Made by `choose.open_cluster`; safe to use from several threads."""
+
+    name: str
+    backend: BackendName
+    uuid: str
+    """Identity that the journal and the marker object in the cluster share."""
+    kubeconfig: Path
+    """A file of the lab's own, never `~/.kube/config`."""
+    context: str
+    """Name of the context in that file."""
+    owned: bool
+    """Whether k8slab made this cluster; the guard lets changes through to no other."""
+    kubectl: Path
+    """The kubectl program that fits it."""
+    isolation: str
+    """`sandboxed` or `plain` on the embedded backend, `containers` elsewhere."""
+    reason: str
+    """One sentence: why this backend."""
+
+    @abstractmethod
+    def info(self) -> dict[str, Any]:
+        """Versions and figures: at least `kubernetes`, `nodes` (names), `seconds_to_ready` (or None)."""
+
+    @abstractmethod
+    def reality(self) -> tuple[Reality, ...]:
+        """What is real here and what is played."""
+
+    @abstractmethod
+    def url(self, address: str, port: int) -> str | None:
+        """An http URL that a browser on this machine can open for a cluster address, or None."""
+
+    @abstractmethod
+    def processes(self) -> tuple[ClusterProcess, ...]:
+        """The processes that make the cluster, where the backend knows them."""
+
+    @abstractmethod
+    def process(self, name: str, action: ProcessAction) -> ClusterProcess:
+        """Stop, start or kill one process, and return what it is afterwards.
+
+        Raises:
+            ClusterStateError: there is no such process here.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what this kernel holds; the cluster ends when nobody holds it. Safe to call twice."""
+
+    @abstractmethod
+    def delete(self) -> None:
+        """End the cluster and remove what it left, whoever holds it.
+
+        Raises:
+            StopError: something is still alive.
+        """

@@ -1,0 +1,107 @@
+"""Writing the keys, certificates and kubeconfigs of one embedded cluster.
+
+Three authorities, as kubeadm makes them: the cluster's, etcd's and the front proxy's.
+Every process gets an identity of its own; `super-admin` (group `system:masters`) is for the
+supervisor's bootstrap alone.
+"""
+
+from __future__ import annotations
+
+import os
+
+from k8slab.cluster.certificates import CertificateAuthority, KeyPair, new_key, private_pem, public_pem
+from k8slab.cluster.kubeconfig import kubeconfig
+from k8slab.folders import ClusterFolder, ClusterSettings
+from k8slab.network.addresses import API_SERVER_PORT, AddressPlan
+
+CONTROL_PLANE_NODE = "control-plane"
+ADMIN_GROUP = "k8slab:cluster-admins"
+"""Bound to cluster-admin by RBAC, so that it can be taken away; `system:masters` cannot."""
+
+API_SERVER_NAMES = (
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+    "kubernetes.default.svc.cluster.local",
+    "localhost",
+    "127.0.0.1",
+)
+
+
+def plan_of(settings: ClusterSettings) -> AddressPlan:
+    """The address plan of a cluster."""
+    return AddressPlan(settings.octet, settings.port_offset)
+
+
+def api_server_url(settings: ClusterSettings) -> str:
+    """Where the API server answers on this host."""
+    plan = plan_of(settings)
+    return f"https://{plan.twin(plan.api_server)}:{API_SERVER_PORT}"
+
+
+def write_pki(folder: ClusterFolder, settings: ClusterSettings) -> None:
+    """Write all keys, certificates and kubeconfigs of a cluster, each file private to its owner.
+
+    Args:
+        folder: the cluster's folder; `pki` and `kubeconfigs` must not exist yet.
+        settings: its settings.
+    """
+    plan = plan_of(settings)
+    api_twin = plan.twin(plan.api_server)
+    for each in (folder.pki, folder.kubeconfig("admin").parent):
+        each.mkdir(mode=0o700)
+    authority, etcd, front_proxy = (
+        CertificateAuthority(name) for name in ("kubernetes", "etcd-ca", "kubernetes-front-proxy-ca")
+    )
+    pairs: dict[str, KeyPair] = {
+        "ca": authority.pair,
+        "etcd-ca": etcd.pair,
+        "front-proxy-ca": front_proxy.pair,
+        "etcd": etcd.server("etcd", [api_twin, "localhost"], also_client=True),
+        "etcd-client": etcd.client("kube-apiserver-etcd-client"),
+        "front-proxy-client": front_proxy.client("front-proxy-client"),
+        "apiserver": authority.server(
+            "kube-apiserver", [*API_SERVER_NAMES, api_twin, plan.api_server, plan.kubernetes_service]
+        ),
+        "kube-controller-manager": authority.server("kube-controller-manager", [api_twin, "localhost"]),
+        "kube-scheduler": authority.server("kube-scheduler", [api_twin, "localhost"]),
+        "apiserver-kubelet-client": authority.client("kube-apiserver-kubelet-client"),
+    }
+    users = {
+        "super-admin": ("kubernetes-super-admin", ("system:masters",)),
+        "admin": ("kubernetes-admin", (ADMIN_GROUP,)),
+        "controller-manager": ("system:kube-controller-manager", ()),
+        "scheduler": ("system:kube-scheduler", ()),
+        "network": ("k8slab:network", ()),
+    }
+    for index, node in enumerate((CONTROL_PLANE_NODE, *settings.nodes)):
+        users[node] = (f"system:node:{node}", ("system:nodes",))
+        address = plan.node(index)
+        pairs[f"kubelet-{node}"] = authority.server(
+            f"system:node:{node}", [node, address, plan.twin(address)]
+        )
+    for user, (common_name, groups) in users.items():
+        pairs[f"user-{user}"] = authority.client(common_name, groups)
+    for name, pair in pairs.items():
+        _write(folder.certificate(name), pair.certificate)
+        _write(folder.key(name), pair.key)
+    signing_key = new_key()
+    _write(folder.key("service-account"), private_pem(signing_key))
+    _write(folder.pki / "service-account.pub", public_pem(signing_key))
+    for user in users:
+        text = kubeconfig(
+            cluster=f"k8slab-{settings.name}",
+            server=api_server_url(settings),
+            authority=folder.certificate("ca"),
+            user=user,
+            certificate=folder.certificate(f"user-{user}"),
+            key=folder.key(f"user-{user}"),
+        )
+        _write(folder.kubeconfig(user), text)
+
+
+def _write(path: os.PathLike[str], text: str) -> None:
+    """Write a new private file; nothing here is worth an fsync, all of it can be made again."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)

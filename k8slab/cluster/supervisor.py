@@ -1,0 +1,320 @@
+"""The supervisor of one embedded cluster: `python -m k8slab.cluster.supervisor --folder F`.
+
+It lives in a session of its own, so that the notebook's interrupt never reaches it, and it
+alone starts and ends the cluster's processes. It ends the cluster when nobody holds it any
+more (`leases`), and leaves nothing behind but the folder of a cluster that failed to start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+from k8slab.cluster import control_plane
+from k8slab.cluster.bootstrap import SuperAdmin, first_objects
+from k8slab.cluster.journal import Journal, State
+from k8slab.cluster.leases import Leases
+from k8slab.cluster.pki import CONTROL_PLANE_NODE, plan_of
+from k8slab.cluster.supervised import SupervisedProcess
+from k8slab.cluster.supervisor_socket import serve
+from k8slab.errors import ApiError, ClusterStateError, LabError, StartError
+from k8slab.folders import ClusterFolder, ClusterSettings
+from k8slab.network.addresses import API_SERVER_PORT
+from k8slab.processes import CLUSTER_VARIABLE, ProcessIdentity, end_processes, processes_of_cluster
+
+START_SECONDS = 120.0
+"""How long a slow machine may take until all nodes are Ready; an ordinary one needs about 4."""
+
+RESTART_DELAYS = (0.0, 1.0, 2.0, 4.0, 8.0)
+"""Seconds before a process that ended by itself is started again; the last one repeats."""
+
+POLL_SECONDS = 0.02
+
+
+class Supervisor:
+    """Starts, watches and ends the processes of one cluster.
+
+    Args:
+        folder: the cluster's folder, with settings and certificates in place.
+        settings: its settings.
+        keep: whether it stays when nobody holds it.
+    """
+
+    def __init__(self, folder: ClusterFolder, settings: ClusterSettings, keep: bool) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.leases = Leases(keep)
+        self.processes: dict[str, SupervisedProcess] = {}
+        self.steps: list[dict[str, object]] = []
+        self.changed = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.started = time.time()
+        identity = ProcessIdentity.of(os.getpid())
+        self.journal = Journal(settings.name, settings.uuid, settings.octet, identity, keep=keep)
+        self._admin = SuperAdmin(folder, settings)
+        self._environment = {
+            **{name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ},
+            **{name: value for name, value in os.environ.items() if name.startswith("K8SLAB_")},
+            CLUSTER_VARIABLE: settings.uuid,
+            "PYTHONUNBUFFERED": "1",
+        }
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> int:
+        """Start everything, watch it until nobody holds the cluster, end everything.
+
+        Returns:
+            0, or 1 if the cluster did not start; the journal then says why.
+        """
+        try:
+            await self._until_asked_to_end(self._start())
+        except (LabError, OSError) as error:
+            self._note("failed", str(error))
+            print(error, file=sys.stderr, flush=True)
+        else:
+            self._note("stopping")
+        failed = self.journal.state == "failed"
+        await self._end_everything()
+        if not failed:
+            shutil.rmtree(self.folder.path, ignore_errors=True)
+        return int(failed)
+
+    async def _until_asked_to_end(self, start: Awaitable[None]) -> None:
+        starting = asyncio.ensure_future(start)
+        try:
+            while not self.ended.is_set() and not self.leases.expired():
+                if starting.done():
+                    starting.result()
+                try:
+                    await asyncio.wait_for(self.ended.wait(), 0.05 if not starting.done() else 0.5)
+                except TimeoutError:
+                    continue
+        finally:
+            starting.cancel()
+
+    # -- starting -----------------------------------------------------------------------------
+
+    async def _start(self) -> None:
+        folder, settings = self.folder, self.settings
+        control_plane.write_configuration(folder)
+        sandboxed = settings.isolation == "sandboxed"
+        if sandboxed:
+            self._launch(control_plane.switch(folder))
+        etcd = self._launch(control_plane.etcd(folder, settings))
+        await self._step("etcd listens", self._listens(control_plane.ETCD_PORT), etcd)
+        api_server = self._launch(control_plane.api_server(folder, settings))
+        network = self._launch(control_plane.network(folder))
+        if sandboxed:
+            switch = self.processes["switch"]
+            await self._step("the switch is plugged in", self._exists(folder.switch_socket), switch)
+        for node in settings.nodes:
+            self._launch(control_plane.runtime(folder, settings, node))
+            self._launch(control_plane.agent(folder, node))
+        await self._step("kube-apiserver listens", self._listens(API_SERVER_PORT), etcd, api_server)
+        self._launch(control_plane.controller_manager(folder, settings))
+        self._launch(control_plane.scheduler(folder, settings))
+        await self._step("the API server is ready", self._is_ready, etcd, api_server)
+        for path, body in first_objects(settings):
+            await self._step("", self._created(path, body), etcd, api_server)
+        self._launch(control_plane.agent(folder, CONTROL_PLANE_NODE))
+        await self._step("all nodes are Ready", self._nodes_are_ready, *self.processes.values())
+        network.check()
+        self.journal = replace(self.journal, seconds_to_ready=time.time() - self.started)
+        self._note("running")
+
+    def _launch(self, specification: control_plane.ProcessSpecification) -> SupervisedProcess:
+        process = SupervisedProcess(
+            specification,
+            self._environment,
+            self.folder.log(specification.name),
+            lambda: self._enter_switch() if specification.enter_switch else (),
+            self._process_changed,
+        )
+        self.processes[specification.name] = process
+        self._write(self.journal.with_process(specification.name, None))
+        process.start()
+        return process
+
+    def _enter_switch(self) -> tuple[str, ...]:
+        pid = self.processes["switch"].pid
+        if pid is None:
+            raise StartError("switch", "does not run, so no node can be plugged into it")
+        return ("nsenter", "-U", "-t", str(pid), "--preserve-credentials", "--")
+
+    async def _step(
+        self, name: str, condition: Callable[[], Awaitable[bool]], *watched: SupervisedProcess
+    ) -> None:
+        """Wait for a condition, failing at once when one of the watched processes ends."""
+        deadline = time.monotonic() + START_SECONDS
+        while not await condition():
+            for process in watched:
+                process.check()
+            if time.monotonic() > deadline:
+                log = watched[-1].log if watched else None
+                raise StartError(name, f"was not ready after {START_SECONDS:.0f} s", log)
+            await asyncio.sleep(POLL_SECONDS)
+        if name:
+            self.steps.append({"name": name, "seconds": round(time.time() - self.started, 3)})
+            self.changed.set()
+
+    def _listens(self, port: int) -> Callable[[], Awaitable[bool]]:
+        address = plan_of(self.settings).twin(plan_of(self.settings).api_server)
+
+        async def accepts() -> bool:
+            try:
+                _, writer = await asyncio.open_connection(address, port)
+            except OSError:
+                return False
+            writer.close()
+            return True
+
+        return accepts
+
+    def _exists(self, path: Path) -> Callable[[], Awaitable[bool]]:
+        async def exists() -> bool:
+            return path.exists()
+
+        return exists
+
+    async def _is_ready(self) -> bool:
+        return (await asyncio.to_thread(self._admin.is_ready))[0]
+
+    def _created(self, path: str, body: dict[str, object]) -> Callable[[], Awaitable[bool]]:
+        async def created() -> bool:
+            try:
+                await asyncio.to_thread(self._admin.create, path, body)
+            except ApiError as error:
+                # A namespace of the system may not be there yet; anything else is a fault.
+                if error.status != 404:
+                    raise
+                return False
+            return True
+
+        return created
+
+    async def _nodes_are_ready(self) -> bool:
+        return set(self.settings.nodes) <= await asyncio.to_thread(self._admin.ready_nodes)
+
+    # -- watching -----------------------------------------------------------------------------
+
+    def _process_changed(self, process: SupervisedProcess) -> None:
+        self._write(self.journal.with_process(process.name, process.identity))
+        self.changed.set()
+        if process.pid is None and process.wanted and self.journal.state == "running":
+            task = asyncio.ensure_future(self._start_again(process))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _start_again(self, process: SupervisedProcess) -> None:
+        print(f"{process.name} {process.ending}; it is started again", file=sys.stderr, flush=True)
+        lived = process.ending.seconds if process.ending else 0.0
+        tries = 0 if lived > 60 else process.restarts
+        await asyncio.sleep(RESTART_DELAYS[min(tries, len(RESTART_DELAYS) - 1)])
+        if not process.wanted or self.journal.state != "running":
+            return
+        process.start()
+        if process.name == "switch":
+            await self._step("", self._exists(self.folder.switch_socket), process)
+            for each in self.processes.values():
+                if each.specification.enter_switch and each.wanted:
+                    await each.stop()
+                    each.start()
+
+    async def act(self, name: str, action: str) -> SupervisedProcess:
+        """Stop, start or kill one process because a learner asked; stopped ones stay down.
+
+        Raises:
+            ClusterStateError: no such process, or no such action.
+        """
+        process = self.processes.get(name)
+        if process is None:
+            known = ", ".join(self.processes)
+            raise ClusterStateError(f"There is no process {name!r} in this cluster.", f"There are: {known}.")
+        if action == "start":
+            process.start()
+        elif action == "stop":
+            await process.stop()
+        elif action == "kill":
+            await process.stop(first=signal.SIGKILL)
+        else:
+            raise ClusterStateError(f"A process can be stopped, started or killed, not {action!r}.")
+        return process
+
+    # -- ending -------------------------------------------------------------------------------
+
+    async def _end_everything(self) -> None:
+        """End all in reverse order; what asks the API server ends before it, and etcd last."""
+        by_kind = [
+            [each for each in self.processes.values() if each.specification.kind == "node"],
+            [each for each in self.processes.values() if each.specification.kind == "network"],
+            [each for name, each in self.processes.items() if name.startswith("kube-")],
+            list(self.processes.values()),
+        ]
+        for group in by_kind:
+            await asyncio.gather(*(process.stop(grace=2.0) for process in group))
+        left = await asyncio.to_thread(lambda: end_processes(list(processes_of_cluster(self.settings.uuid))))
+        if left:
+            print(f"still alive: {', '.join(str(each.pid) for each in left)}", file=sys.stderr, flush=True)
+
+    def _note(self, state: State, failure: str = "") -> None:
+        self._write(replace(self.journal, state=state, failure=failure))
+        self.changed.set()
+
+    def _write(self, journal: Journal) -> None:
+        self.journal = journal
+        journal.write(self.folder.journal)
+
+
+async def supervise(folder: ClusterFolder, keep: bool, starter: ProcessIdentity | None) -> int:
+    """Run the supervisor and its socket until the cluster has ended.
+
+    Args:
+        folder: the cluster's folder.
+        keep: whether the cluster stays when nobody holds it.
+        starter: the process that started this one; it holds the pipe that is our standard input.
+    """
+    supervisor = Supervisor(folder, folder.settings(), keep)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, supervisor.ended.set)
+    if not keep:
+        supervisor.leases.take("starter", starter)
+        loop.add_reader(0, _starter_closed, supervisor)
+    async with serve(supervisor):
+        return await supervisor.run()
+
+
+def _starter_closed(supervisor: Supervisor) -> None:
+    """The starter's pipe is readable: it writes nothing, so it has closed its end."""
+    asyncio.get_running_loop().remove_reader(0)
+    supervisor.leases.give_back("starter")
+
+
+def main() -> int:
+    """Entry point; see the module's docstring."""
+    parser = argparse.ArgumentParser(prog="k8slab.cluster.supervisor")
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--keep", action="store_true")
+    parser.add_argument(
+        "--claim", type=int, required=True, help="descriptor of the socket that holds the claim"
+    )
+    arguments = parser.parse_args()
+    os.umask(0o077)
+    claim = socket.socket(fileno=arguments.claim)
+    claim.set_inheritable(False)
+    with claim:
+        starter = ProcessIdentity.of(os.getppid())
+        return asyncio.run(supervise(ClusterFolder(arguments.folder), arguments.keep, starter))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+"""What a reflector does after a request ended: a table, and the waiting times. Pure.
+
+    ended        clean end of the stream: watch again from where it was; without progress, after a pause
+    silent       nothing for the read timeout: the same, but the connection is no longer trusted
+    broken       reset, truncated or refused: the same
+    expired      410, as HTTP status or in the stream: list again
+    unauthorized 401: read the kubeconfig again once, then pause
+    forbidden    403: say which verb, ask again slowly
+    throttled    429: as long as the server asked for
+    failed       5xx, ERROR events, what is no JSON: pause
+
+The pauses are client-go's (tools/cache/reflector.go): 0.8 s doubling up to 30 s, jittered up
+to twice that, and from the start again after two minutes without a failure.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import Literal
+
+from k8slab.errors import ApiError
+
+OutcomeKind = Literal[
+    "ended", "silent", "broken", "expired", "unauthorized", "forbidden", "throttled", "failed"
+]
+
+FIRST_PAUSE = 0.8
+LONGEST_PAUSE = 30.0
+HEALTHY_AFTER = 120.0
+FORBIDDEN_PAUSE = 30.0
+SHORT_WATCH = 1.0
+RELIST_AFTER = 3
+"""Watches in a row that failed without an event before the reflector stops trusting its version."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one request ended.
+
+    Args:
+        kind: a row of the table above.
+        detail: what was seen, for the status and the log.
+        retry_after: seconds the server asked to wait; 0 if it did not say.
+    """
+
+    kind: OutcomeKind
+    detail: str = ""
+    retry_after: float = 0
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do next.
+
+    Args:
+        pause: seconds to wait first.
+        relist: whether the next request is a list.
+        reload: whether to read the kubeconfig again first.
+        verify: whether the server may be another one now.
+        healthy: whether the connection still counts as good.
+    """
+
+    pause: float
+    relist: bool = False
+    reload: bool = False
+    verify: bool = False
+    healthy: bool = False
+
+
+def outcome_of_status(status: int, body: bytes, retry_after: str | None, verb: str) -> Outcome:
+    """The outcome that an HTTP status of 400 or above stands for.
+
+    Args:
+        status: the HTTP status.
+        body: what came with it.
+        retry_after: the header of that name.
+        verb: `list` or `watch`, for the message.
+    """
+    error = ApiError.from_response(status, body)
+    detail = f"{verb}: {status} {error.reason or error.message}"[:200]
+    if status == 410 or error.reason in ("Expired", "Gone"):
+        return Outcome("expired", detail)
+    if status == 401:
+        return Outcome("unauthorized", detail)
+    if status == 403:
+        return Outcome("forbidden", f"may not {verb}: {error.message}"[:200])
+    if status == 429 or (retry_after or "").isdigit():
+        seconds = float(retry_after) if retry_after and retry_after.isdigit() else 1.0
+        return Outcome("throttled", detail, min(max(seconds, 1.0), 60.0))
+    return Outcome("failed", detail)
+
+
+def outcome_of_event(status: dict[str, object]) -> Outcome:
+    """The outcome that an ERROR event of a watch stands for; its object is a Status."""
+    code, reason = status.get("code"), str(status.get("reason") or "")
+    detail = f"watch: {code} {reason or status.get('message')}"[:200]
+    if code == 410 or reason in ("Expired", "Gone"):
+        return Outcome("expired", detail)
+    return Outcome("failed", detail)
+
+
+@dataclass
+class Policy:
+    """Turns outcomes into decisions and remembers how often it went wrong.
+
+    Args:
+        chance: source of the jitter.
+    """
+
+    chance: random.Random = field(default_factory=random.Random)
+    failures: int = 0
+    fruitless: int = 0
+    last_failure: float = float("-inf")
+    reloaded: bool = False
+
+    def decide(self, outcome: Outcome, progress: bool, seconds: float, now: float) -> Decision:
+        """What to do after a request.
+
+        Args:
+            outcome: how it ended.
+            progress: whether it brought a newer version of anything.
+            seconds: how long the stream was open.
+            now: a monotonic clock, in seconds.
+        """
+        self.fruitless = 0 if progress else self.fruitless + 1
+        if outcome.kind == "ended" and (progress or seconds >= SHORT_WATCH):
+            self.fruitless = 0
+            return Decision(0, healthy=True)
+        repeated = now - self.last_failure < HEALTHY_AFTER
+        if not repeated:
+            self.failures, self.reloaded = 0, False
+        pause = self._pause()
+        # Waiting is part of the failure: two quiet minutes count from the end of the pause.
+        self.last_failure = now + pause
+        self.failures += 1
+        relist = self.fruitless >= RELIST_AFTER
+        match outcome.kind:
+            case "expired":
+                self.fruitless = 0
+                return Decision(pause if repeated else 0, relist=True, healthy=not repeated)
+            case "silent" | "broken":
+                return Decision(pause if repeated else 0, relist=relist, verify=True)
+            case "unauthorized":
+                reload, self.reloaded = not self.reloaded, True
+                return Decision(0 if reload else pause, reload=True)
+            case "forbidden":
+                return Decision(max(pause, FORBIDDEN_PAUSE))
+            case "throttled":
+                return Decision(max(pause, outcome.retry_after))
+            case _:
+                return Decision(pause, relist=relist)
+
+    def _pause(self) -> float:
+        longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self.failures, 10))
+        return longest * self.chance.uniform(1, 2)

@@ -1,0 +1,314 @@
+"""One kind of object, kept equal to the cluster by one thread: list, then watch, then heal.
+
+A paged list with resourceVersion "" fills the store; a watch with bookmarks follows. Every end
+of a request is looked up in `outcomes`. The stream is split into lines before anything is
+decoded, so a character cut in two by the network arrives whole.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import urllib3
+
+from k8slab.cluster.api import PAGE_SIZE, Kind
+from k8slab.errors import LabError
+from k8slab.mirror.changes import Verb
+from k8slab.mirror.outcomes import Outcome, Policy, outcome_of_event, outcome_of_status
+from k8slab.mirror.store import Store
+
+READ_TIMEOUT = 75.0
+"""Seconds without a byte after which a watch counts as dead: the server sends a bookmark every 60 s or so."""
+
+CONNECT_TIMEOUT = 5.0
+LIST_TIMEOUT = 30.0
+VERBS: dict[str, Verb] = {"ADDED": "added", "MODIFIED": "modified", "DELETED": "deleted"}
+
+log = logging.getLogger(__name__)
+
+
+class Server(Protocol):
+    """What a reflector needs of an `Api`."""
+
+    def open(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+        timeout: tuple[float, float] = (5, 30),
+    ) -> urllib3.BaseHTTPResponse:
+        """Send one request and return the response with its body unread."""
+
+    def reconnect(self) -> None:
+        """Forget the connection, so that the kubeconfig is read again."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Time as a reflector sees it; a test brings its own.
+
+    Args:
+        now: epoch seconds.
+        monotonic: seconds that never go back.
+        wait: waits for an event for so many seconds; says whether it happened.
+    """
+
+    now: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+    wait: Callable[[threading.Event, float], bool] = threading.Event.wait
+
+
+@dataclass(frozen=True)
+class KindStatus:
+    """How well one kind is followed.
+
+    Args:
+        kind: such as `Pod`.
+        synced: whether a complete list has been taken in.
+        state: `live`, `reconnecting` or `forbidden`.
+        since: when that state began, in epoch seconds.
+        last_event: when the server was last heard, in epoch seconds; 0 if never.
+        reconnects: requests after a failure.
+        relists: lists after the first.
+        detail: what went wrong last.
+    """
+
+    kind: str
+    synced: bool
+    state: Literal["live", "reconnecting", "forbidden"]
+    since: float
+    last_event: float
+    reconnects: int
+    relists: int
+    detail: str
+
+
+class _Ended(Exception):
+    """A request ended with an outcome that needs a decision."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.detail)
+        self.outcome = outcome
+
+
+class Reflector:
+    """Follows one kind. `run` is the body of its thread.
+
+    Args:
+        server: where to ask.
+        kind: what to ask for.
+        store: where it goes.
+        stopping: set when it is to end.
+        namespace: only there; everywhere if empty.
+        verify: called before the first request after a broken connection; the server may be another one.
+        read_timeout: seconds without a byte after which a watch counts as dead.
+        clock: time.
+        chance: source of jitter.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        kind: Kind,
+        store: Store,
+        stopping: threading.Event,
+        namespace: str = "",
+        verify: Callable[[float], None] = lambda failed: None,
+        read_timeout: float = READ_TIMEOUT,
+        clock: Clock | None = None,
+        chance: random.Random | None = None,
+    ) -> None:
+        self.kind = kind
+        self.synced = threading.Event()
+        self._server = server
+        self._store = store
+        self._stopping = stopping
+        self._path = kind.path(namespace if kind.namespaced else "")
+        self._verify = verify
+        self._read_timeout = read_timeout
+        self._clock = clock or Clock()
+        self._chance = chance or random.Random()
+        self._policy = Policy(self._chance)
+        self._version: str | None = None
+        self._doubted_since: float | None = None
+        self._progress = False
+        self._opened = 0.0
+        self._state: Literal["live", "reconnecting", "forbidden"] = "reconnecting"
+        self._since = self._clock.now()
+        self._heard = 0.0
+        self._reconnects = 0
+        self._lists = 0
+        self._detail = ""
+
+    def status(self) -> KindStatus:
+        """How well the kind is followed, now."""
+        return KindStatus(
+            self.kind.kind,
+            self.synced.is_set(),
+            self._state,
+            self._since,
+            self._heard,
+            self._reconnects,
+            max(0, self._lists - 1),
+            self._detail,
+        )
+
+    def distrust(self) -> None:
+        """List again with the next request: what is known may belong to another cluster."""
+        self._version = None
+
+    def run(self) -> None:
+        """Follow the kind until `stopping` is set."""
+        while not self._stopping.is_set():
+            self._progress, self._opened = False, self._clock.monotonic()
+            outcome = self._attempt()
+            if outcome is None or self._stopping.is_set():
+                continue
+            self._act_on(outcome)
+
+    def _attempt(self) -> Outcome | None:
+        """One list or one watch; None after a complete list."""
+        try:
+            if self._doubted_since is not None:
+                self._verify(self._doubted_since)
+                self._doubted_since = None
+            version = self._version
+            if version is None:
+                self._version = self._list()
+                return None
+            self._watch(version)
+            return Outcome("ended", "the server closed the watch")
+        except _Ended as end:
+            return end.outcome
+        except urllib3.exceptions.TimeoutError as error:
+            return Outcome("silent", f"no answer in time: {error}"[:200])
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            return Outcome("broken", f"connection: {error}"[:200])
+        except (ValueError, LabError) as error:
+            return Outcome("failed", str(error)[:200])
+        except Exception as error:
+            # A reader that ends silently would freeze the picture: it says so and goes on.
+            log.exception("the reflector of %s failed", self.kind.plural)
+            return Outcome("failed", f"{type(error).__name__}: {error}"[:200])
+
+    def _act_on(self, outcome: Outcome) -> None:
+        now = self._clock.monotonic()
+        decision = self._policy.decide(outcome, self._progress, now - self._opened, now)
+        if not decision.healthy:
+            self._reconnects += 1
+            self._detail = outcome.detail
+            self._enter("forbidden" if outcome.kind == "forbidden" else "reconnecting")
+        if decision.relist:
+            self._version = None
+        if decision.verify:
+            self._doubted_since = self._clock.monotonic()
+        if decision.reload:
+            self._server.reconnect()
+        if decision.pause:
+            self._clock.wait(self._stopping, decision.pause)
+
+    def _enter(self, state: Literal["live", "reconnecting", "forbidden"]) -> None:
+        if state != self._state:
+            self._state = state
+            lost = state == "reconnecting" and self._heard
+            self._since = self._heard if lost else self._clock.now()
+
+    def _heard_something(self) -> None:
+        self._heard = self._clock.now()
+        self._enter("live")
+
+    def _list(self) -> str:
+        """Fill the store from a complete list; returns its version."""
+        objects: list[dict[str, Any]] = []
+        query = {"limit": str(PAGE_SIZE)}
+        while True:
+            timeout = (CONNECT_TIMEOUT, min(LIST_TIMEOUT, self._read_timeout))
+            response = self._server.open("GET", self._path, query, timeout=timeout)
+            try:
+                body: bytes = response.read()
+            finally:
+                response.release_conn()
+            self._refuse(response, body, "list")
+            page = json.loads(body)
+            objects += page.get("items") or []
+            metadata = page["metadata"]
+            if metadata.get("continue"):
+                query["continue"] = metadata["continue"]
+                continue
+            self._lists += 1
+            self._store.replace(self.kind.kind, objects, self._clock.now())
+            self._heard_something()
+            self.synced.set()
+            return str(metadata["resourceVersion"])
+
+    def _watch(self, version: str) -> None:
+        """Follow the stream from a version until it ends."""
+        query = {
+            "watch": "true",
+            "resourceVersion": version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(self._chance.randint(240, 480)),
+        }
+        timeout = (CONNECT_TIMEOUT, self._read_timeout)
+        response = self._server.open("GET", self._path, query, timeout=timeout)
+        try:
+            if response.status >= 400:
+                self._refuse(response, response.read(), "watch")
+            self._opened = self._clock.monotonic()
+            self._heard_something()
+            for line in self._lines(response):
+                self._take(json.loads(line), version)
+        finally:
+            # A watch is never read to its end, so its connection cannot be used again.
+            response.close()
+
+    def _refuse(self, response: urllib3.BaseHTTPResponse, body: bytes, verb: str) -> None:
+        if response.status >= 400:
+            header = response.headers.get("Retry-After")
+            raise _Ended(outcome_of_status(response.status, body, header, verb))
+
+    def _lines(self, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+        rest = b""
+        while not self._stopping.is_set():
+            data = response.read1(65536)
+            if not data:
+                if rest.strip():
+                    raise _Ended(Outcome("broken", "the watch ended in the middle of an event"))
+                return
+            self._heard_something()
+            *lines, rest = (rest + data).split(b"\n")
+            yield from (line for line in lines if line.strip())
+
+    def _take(self, event: dict[str, Any], start: str) -> None:
+        """Take in one event; `start` is the version the watch began at."""
+        kind, obj = event.get("type"), event.get("object")
+        if not isinstance(obj, dict):
+            raise ValueError(f"an event of type {kind!r} carries no object")
+        if kind == "ERROR":
+            raise _Ended(outcome_of_event(obj))
+        verb = VERBS.get(str(kind))
+        if verb is None and kind != "BOOKMARK":
+            return
+        version = str(obj["metadata"]["resourceVersion"])
+        if _earlier(version, start):
+            raise _Ended(Outcome("expired", f"the server went back from version {start} to {version}"))
+        if verb is not None:
+            self._store.apply(self.kind.kind, verb, obj, self._clock.now())
+        if self._version is not None and _earlier(self._version, version):
+            self._version = version
+            self._progress = True
+
+
+def _earlier(version: str, other: str) -> bool:
+    if version.isdigit() and other.isdigit():
+        return int(version) < int(other)
+    return False
