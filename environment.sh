@@ -29,33 +29,41 @@ fi
 if [ ! -e .venv ]; then
     say "environment: .venv with $("$python" --version)"
     if "$python" -c 'import ensurepip' 2>/dev/null; then
-        "$python" -m venv --without-pip .venv
+        "$python" -m venv .venv
     elif command -v uv >/dev/null 2>&1; then
         uv venv --quiet --python "$python" .venv
     else
         say "$python cannot make environments: its module ensurepip is not installed."
-        say "On Debian and Ubuntu: sudo apt install python3-venv. Elsewhere install uv, and run the same command again."
+        say "On Debian and Ubuntu: sudo apt install python3-venv. Elsewhere install uv. Then run the same command again."
         exit 1
     fi
 fi
 
-if [ ! -x .venv/bin/uv ]; then
-    say "environment: uv, by the hash in the lock"
-    # The stanza of uv in the lock: its version and its hashes.
-    uv_lock=.venv/uv.lock
-    awk '/^[A-Za-z0-9]/ { uv = /^uv==/ } uv' requirements.lock >"$uv_lock"
-    .venv/bin/python -m pip --version >/dev/null 2>&1 || .venv/bin/python -m ensurepip >/dev/null 2>&1 || true
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
-        --require-hashes -r "$uv_lock" || say "environment: no uv for this machine; pip takes about two minutes"
-    rm -f "$uv_lock"
+# uv comes first, by its own lines in the lock, and installs the rest in seconds; pip alone takes twenty times
+# as long and does it where there is no uv for a machine.
+pip="env PIP_DISABLE_PIP_VERSION_CHECK=1 .venv/bin/python -m pip install"
+uv=.venv/bin/uv
+if [ ! -x $uv ]; then
+    .venv/bin/python -c 'import pip' 2>/dev/null || .venv/bin/python -m ensurepip >/dev/null 2>&1 || :
+    if .venv/bin/python -c 'import pip' 2>/dev/null; then
+        say "environment: uv, by its hash in the lock"
+        awk '/^[A-Za-z0-9]/ { uv = /^uv==/ } uv' requirements.lock >.venv/uv.lock
+        $pip --quiet --only-binary :all: --require-hashes -r .venv/uv.lock ||
+            say "environment: there is no uv for this machine; pip takes about two minutes"
+    else
+        uv=$(command -v uv) || { say "environment: .venv has no pip; remove it and run the same command"; exit 1; }
+    fi
 fi
 
-if [ -x .venv/bin/uv ]; then
-    say "environment: packages of requirements.lock"
-    VIRTUAL_ENV="$PWD/.venv" .venv/bin/uv pip sync --require-hashes requirements.lock
-    VIRTUAL_ENV="$PWD/.venv" .venv/bin/uv pip install --quiet --no-deps --no-build-isolation --editable .
+say "environment: packages of requirements.lock"
+if [ -x "$uv" ]; then
+    export VIRTUAL_ENV="$PWD/.venv"
+    # On a terminal uv shows its progress; in a log the list of 150 packages helps nobody.
+    [ -t 2 ] && quiet= || quiet=--quiet
+    "$uv" pip sync $quiet --require-hashes requirements.lock
+    "$uv" pip install --quiet --no-deps --no-build-isolation --editable .
 else
-    .venv/bin/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+    $pip --require-hashes -r requirements.lock
+    $pip --quiet --no-deps --no-build-isolation --editable .
 fi
 say "environment: ready"

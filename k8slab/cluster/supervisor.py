@@ -15,29 +15,22 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import replace
 from pathlib import Path
 
-from k8slab.cluster import control_plane
-from k8slab.cluster.bootstrap import SuperAdmin, first_objects
+from k8slab.cluster import start_sequence
+from k8slab.cluster.control_plane import ProcessSpecification
 from k8slab.cluster.journal import Journal, State
 from k8slab.cluster.leases import Leases
-from k8slab.cluster.pki import CONTROL_PLANE_NODE, plan_of
 from k8slab.cluster.supervised import SupervisedProcess
 from k8slab.cluster.supervisor_socket import serve
-from k8slab.errors import ApiError, ClusterStateError, LabError, StartError
+from k8slab.errors import ClusterStateError, LabError, StartError
 from k8slab.folders import ClusterFolder, ClusterSettings
-from k8slab.network.addresses import API_SERVER_PORT
 from k8slab.processes import CLUSTER_VARIABLE, ProcessIdentity, end_processes, processes_of_cluster
-
-START_SECONDS = 120.0
-"""How long a slow machine may take until all nodes are Ready; an ordinary one needs about 4."""
 
 RESTART_DELAYS = (0.0, 1.0, 2.0, 4.0, 8.0)
 """Seconds before a process that ended by itself is started again; the last one repeats."""
-
-POLL_SECONDS = 0.02
 
 
 class Supervisor:
@@ -60,7 +53,6 @@ class Supervisor:
         self.started = time.time()
         identity = ProcessIdentity.of(os.getpid())
         self.journal = Journal(settings.name, settings.uuid, settings.octet, identity, keep=keep)
-        self._admin = SuperAdmin(folder, settings)
         self._environment = {
             **{name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ},
             **{name: value for name, value in os.environ.items() if name.startswith("K8SLAB_")},
@@ -101,37 +93,8 @@ class Supervisor:
         finally:
             starting.cancel()
 
-    # -- starting -----------------------------------------------------------------------------
-
-    async def _start(self) -> None:
-        folder, settings = self.folder, self.settings
-        control_plane.write_configuration(folder)
-        sandboxed = settings.isolation == "sandboxed"
-        if sandboxed:
-            self._launch(control_plane.switch(folder))
-        etcd = self._launch(control_plane.etcd(folder, settings))
-        await self._step("etcd listens", self._listens(control_plane.ETCD_PORT), etcd)
-        api_server = self._launch(control_plane.api_server(folder, settings))
-        network = self._launch(control_plane.network(folder))
-        if sandboxed:
-            switch = self.processes["switch"]
-            await self._step("the switch is plugged in", self._exists(folder.switch_socket), switch)
-        for node in settings.nodes:
-            self._launch(control_plane.runtime(folder, settings, node))
-            self._launch(control_plane.agent(folder, node))
-        await self._step("kube-apiserver listens", self._listens(API_SERVER_PORT), etcd, api_server)
-        self._launch(control_plane.controller_manager(folder, settings))
-        self._launch(control_plane.scheduler(folder, settings))
-        await self._step("the API server is ready", self._is_ready, etcd, api_server)
-        for path, body in first_objects(settings):
-            await self._step("", self._created(path, body), etcd, api_server)
-        self._launch(control_plane.agent(folder, CONTROL_PLANE_NODE))
-        await self._step("all nodes are Ready", self._nodes_are_ready, *self.processes.values())
-        network.check()
-        self.journal = replace(self.journal, seconds_to_ready=time.time() - self.started)
-        self._note("running")
-
-    def _launch(self, specification: control_plane.ProcessSpecification) -> SupervisedProcess:
+    def launch(self, specification: ProcessSpecification) -> SupervisedProcess:
+        """Start a process and keep it under supervision; the journal names it first."""
         process = SupervisedProcess(
             specification,
             self._environment,
@@ -144,67 +107,21 @@ class Supervisor:
         process.start()
         return process
 
+    def reached(self, step: str) -> None:
+        """Note that a step of the start is done, for those who follow it."""
+        self.steps.append({"name": step, "seconds": round(time.time() - self.started, 3)})
+        self.changed.set()
+
     def _enter_switch(self) -> tuple[str, ...]:
         pid = self.processes["switch"].pid
         if pid is None:
             raise StartError("switch", "does not run, so no node can be plugged into it")
         return ("nsenter", "-U", "-t", str(pid), "--preserve-credentials", "--")
 
-    async def _step(
-        self, name: str, condition: Callable[[], Awaitable[bool]], *watched: SupervisedProcess
-    ) -> None:
-        """Wait for a condition, failing at once when one of the watched processes ends."""
-        deadline = time.monotonic() + START_SECONDS
-        while not await condition():
-            for process in watched:
-                process.check()
-            if time.monotonic() > deadline:
-                log = watched[-1].log if watched else None
-                raise StartError(name, f"was not ready after {START_SECONDS:.0f} s", log)
-            await asyncio.sleep(POLL_SECONDS)
-        if name:
-            self.steps.append({"name": name, "seconds": round(time.time() - self.started, 3)})
-            self.changed.set()
-
-    def _listens(self, port: int) -> Callable[[], Awaitable[bool]]:
-        address = plan_of(self.settings).twin(plan_of(self.settings).api_server)
-
-        async def accepts() -> bool:
-            try:
-                _, writer = await asyncio.open_connection(address, port)
-            except OSError:
-                return False
-            writer.close()
-            return True
-
-        return accepts
-
-    def _exists(self, path: Path) -> Callable[[], Awaitable[bool]]:
-        async def exists() -> bool:
-            return path.exists()
-
-        return exists
-
-    async def _is_ready(self) -> bool:
-        return (await asyncio.to_thread(self._admin.is_ready))[0]
-
-    def _created(self, path: str, body: dict[str, object]) -> Callable[[], Awaitable[bool]]:
-        async def created() -> bool:
-            try:
-                await asyncio.to_thread(self._admin.create, path, body)
-            except ApiError as error:
-                # A namespace of the system may not be there yet; anything else is a fault.
-                if error.status != 404:
-                    raise
-                return False
-            return True
-
-        return created
-
-    async def _nodes_are_ready(self) -> bool:
-        return set(self.settings.nodes) <= await asyncio.to_thread(self._admin.ready_nodes)
-
-    # -- watching -----------------------------------------------------------------------------
+    async def _start(self) -> None:
+        await start_sequence.start(self)
+        self.journal = replace(self.journal, seconds_to_ready=time.time() - self.started)
+        self._note("running")
 
     def _process_changed(self, process: SupervisedProcess) -> None:
         self._write(self.journal.with_process(process.name, process.identity))
@@ -223,7 +140,9 @@ class Supervisor:
             return
         process.start()
         if process.name == "switch":
-            await self._step("", self._exists(self.folder.switch_socket), process)
+            await start_sequence.until(
+                start_sequence.exists(self.folder.switch_socket), "the switch", process
+            )
             for each in self.processes.values():
                 if each.specification.enter_switch and each.wanted:
                     await each.stop()
@@ -248,8 +167,6 @@ class Supervisor:
         else:
             raise ClusterStateError(f"A process can be stopped, started or killed, not {action!r}.")
         return process
-
-    # -- ending -------------------------------------------------------------------------------
 
     async def _end_everything(self) -> None:
         """End all in reverse order; what asks the API server ends before it, and etcd last."""

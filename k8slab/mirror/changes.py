@@ -23,7 +23,7 @@ class Change:
         verb: `added`, `modified` or `deleted`.
         before: the object as it was known; None when it was added.
         after: the object as it is; None when it was deleted.
-        listed: whether it came from a list rather than from a watch: it happened before `moment`, unknown when.
+        listed: whether it came from a list rather than a watch: it happened before `moment`, unknown when.
     """
 
     moment: float

@@ -96,7 +96,14 @@ class StoppableApi(Api):
         """Close what is idle in the pool; requests must have ended."""
         with self._connecting:
             if self._client is not None:
-                self._client.rest_client.pool_manager.clear()
+                pools = self._client.rest_client.pool_manager.pools
+                # `clear` alone leaves the sockets open until the garbage collector finds them.
+                keys = pools.keys()
+                for key in keys:
+                    pool = pools.get(key)
+                    if pool is not None:
+                        pool.close()
+                pools.clear()
 
     def reconnect(self) -> None:
         """Close what is idle and read the kubeconfig again with the next request."""

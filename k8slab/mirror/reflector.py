@@ -11,10 +11,8 @@ import json
 import logging
 import random
 import threading
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
 
 import urllib3
 
@@ -22,6 +20,7 @@ from k8slab.cluster.api import PAGE_SIZE, Kind
 from k8slab.errors import LabError
 from k8slab.mirror.changes import Verb
 from k8slab.mirror.outcomes import Outcome, Policy, outcome_of_event, outcome_of_status
+from k8slab.mirror.status import Clock, ConnectionState, KindStatus
 from k8slab.mirror.store import Store
 
 READ_TIMEOUT = 75.0
@@ -41,7 +40,7 @@ class Server(Protocol):
         self,
         method: str,
         path: str,
-        query: dict[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
         body: Any = None,
         content_type: str = "application/json",
         timeout: tuple[float, float] = (5, 30),
@@ -52,48 +51,12 @@ class Server(Protocol):
         """Forget the connection, so that the kubeconfig is read again."""
 
 
-@dataclass(frozen=True)
-class Clock:
-    """Time as a reflector sees it; a test brings its own.
+class RequestEnded(Exception):
+    """A request ended with an outcome that needs a decision.
 
     Args:
-        now: epoch seconds.
-        monotonic: seconds that never go back.
-        wait: waits for an event for so many seconds; says whether it happened.
+        outcome: how it ended.
     """
-
-    now: Callable[[], float] = time.time
-    monotonic: Callable[[], float] = time.monotonic
-    wait: Callable[[threading.Event, float], bool] = threading.Event.wait
-
-
-@dataclass(frozen=True)
-class KindStatus:
-    """How well one kind is followed.
-
-    Args:
-        kind: such as `Pod`.
-        synced: whether a complete list has been taken in.
-        state: `live`, `reconnecting` or `forbidden`.
-        since: when that state began, in epoch seconds.
-        last_event: when the server was last heard, in epoch seconds; 0 if never.
-        reconnects: requests after a failure.
-        relists: lists after the first.
-        detail: what went wrong last.
-    """
-
-    kind: str
-    synced: bool
-    state: Literal["live", "reconnecting", "forbidden"]
-    since: float
-    last_event: float
-    reconnects: int
-    relists: int
-    detail: str
-
-
-class _Ended(Exception):
-    """A request ended with an outcome that needs a decision."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome.detail)
@@ -139,10 +102,11 @@ class Reflector:
         self._chance = chance or random.Random()
         self._policy = Policy(self._chance)
         self._version: str | None = None
-        self._doubted_since: float | None = None
+        self._doubts = 0
+        self._doubted_since: float | None = self._clock.monotonic()
         self._progress = False
         self._opened = 0.0
-        self._state: Literal["live", "reconnecting", "forbidden"] = "reconnecting"
+        self._state: ConnectionState = "reconnecting"
         self._since = self._clock.now()
         self._heard = 0.0
         self._reconnects = 0
@@ -164,7 +128,9 @@ class Reflector:
 
     def distrust(self) -> None:
         """List again with the next request: what is known may belong to another cluster."""
+        self._doubts += 1
         self._version = None
+        self.synced.clear()
 
     def run(self) -> None:
         """Follow the kind until `stopping` is set."""
@@ -187,7 +153,7 @@ class Reflector:
                 return None
             self._watch(version)
             return Outcome("ended", "the server closed the watch")
-        except _Ended as end:
+        except RequestEnded as end:
             return end.outcome
         except urllib3.exceptions.TimeoutError as error:
             return Outcome("silent", f"no answer in time: {error}"[:200])
@@ -216,7 +182,7 @@ class Reflector:
         if decision.pause:
             self._clock.wait(self._stopping, decision.pause)
 
-    def _enter(self, state: Literal["live", "reconnecting", "forbidden"]) -> None:
+    def _enter(self, state: ConnectionState) -> None:
         if state != self._state:
             self._state = state
             lost = state == "reconnecting" and self._heard
@@ -226,8 +192,9 @@ class Reflector:
         self._heard = self._clock.now()
         self._enter("live")
 
-    def _list(self) -> str:
-        """Fill the store from a complete list; returns its version."""
+    def _list(self) -> str | None:
+        """Fill the store from a complete list; returns its version, or None if it is in doubt already."""
+        doubts = self._doubts
         objects: list[dict[str, Any]] = []
         query = {"limit": str(PAGE_SIZE)}
         while True:
@@ -247,6 +214,8 @@ class Reflector:
             self._lists += 1
             self._store.replace(self.kind.kind, objects, self._clock.now())
             self._heard_something()
+            if doubts != self._doubts:
+                return None
             self.synced.set()
             return str(metadata["resourceVersion"])
 
@@ -274,7 +243,7 @@ class Reflector:
     def _refuse(self, response: urllib3.BaseHTTPResponse, body: bytes, verb: str) -> None:
         if response.status >= 400:
             header = response.headers.get("Retry-After")
-            raise _Ended(outcome_of_status(response.status, body, header, verb))
+            raise RequestEnded(outcome_of_status(response.status, body, header, verb))
 
     def _lines(self, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
         rest = b""
@@ -282,7 +251,7 @@ class Reflector:
             data = response.read1(65536)
             if not data:
                 if rest.strip():
-                    raise _Ended(Outcome("broken", "the watch ended in the middle of an event"))
+                    raise RequestEnded(Outcome("broken", "the watch ended in the middle of an event"))
                 return
             self._heard_something()
             *lines, rest = (rest + data).split(b"\n")
@@ -291,24 +260,26 @@ class Reflector:
     def _take(self, event: dict[str, Any], start: str) -> None:
         """Take in one event; `start` is the version the watch began at."""
         kind, obj = event.get("type"), event.get("object")
-        if not isinstance(obj, dict):
-            raise ValueError(f"an event of type {kind!r} carries no object")
-        if kind == "ERROR":
-            raise _Ended(outcome_of_event(obj))
+        if kind == "ERROR" and isinstance(obj, dict):
+            raise RequestEnded(outcome_of_event(obj))
         verb = VERBS.get(str(kind))
         if verb is None and kind != "BOOKMARK":
             return
-        version = str(obj["metadata"]["resourceVersion"])
-        if _earlier(version, start):
-            raise _Ended(Outcome("expired", f"the server went back from version {start} to {version}"))
+        metadata = obj.get("metadata") if isinstance(obj, dict) else None
+        if obj is None or not isinstance(metadata, dict) or "resourceVersion" not in metadata:
+            raise ValueError(f"an event of type {kind} carries no object with a resourceVersion")
+        version = str(metadata["resourceVersion"])
+        if _later(start, version):
+            raise RequestEnded(Outcome("expired", f"the server went back from version {start} to {version}"))
         if verb is not None:
+            if "uid" not in metadata:
+                raise ValueError(f"an event of type {kind} carries an object without uid")
             self._store.apply(self.kind.kind, verb, obj, self._clock.now())
-        if self._version is not None and _earlier(self._version, version):
+        if self._version is not None and (_later(version, self._version) or not version.isdigit()):
+            self._progress = self._progress or version != self._version
             self._version = version
-            self._progress = True
 
 
-def _earlier(version: str, other: str) -> bool:
-    if version.isdigit() and other.isdigit():
-        return int(version) < int(other)
-    return False
+def _later(version: str, other: str) -> bool:
+    """Whether a version is newer; versions that are no integers cannot be compared."""
+    return version.isdigit() and other.isdigit() and int(version) > int(other)

@@ -150,7 +150,9 @@ def handle(request: dict[str, Any]) -> tuple[dict[str, Any], socket.socket | Non
             listener.close()
             raise
         return {"ok": True}, listener
-    raise ClusterStateError(f"The switch knows no request {operation!r}.", "It knows listen, socket, namespace.")
+    raise ClusterStateError(
+        f"The switch knows no request {operation!r}.", "It knows listen, socket and namespace."
+    )
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -36,7 +36,9 @@ class RunningCluster:
     def isolation(self) -> str:
         return self.cluster.isolation
 
-    def kubectl(self, arguments: str, timeout: float = 60, stdin: str | None = None, check: bool = True) -> str:
+    def kubectl(
+        self, arguments: str, timeout: float = 60, stdin: str | None = None, check: bool = True
+    ) -> str:
         """Run the real kubectl; its standard output, or with check=False both outputs."""
         argv = [str(self.cluster.kubectl), f"--kubeconfig={self.cluster.kubeconfig}", *shlex.split(arguments)]
         completed = run(argv, timeout=timeout, input=stdin, check=check)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import platform
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,17 +65,17 @@ def platform_name() -> str:
     Raises:
         MissingToolError: the embedded control plane does not run on this system or machine.
     """
-    uname = os.uname()
-    if uname.sysname != "Linux":
+    system, machine = platform.system(), platform.machine()
+    if system != "Linux":
         raise MissingToolError(
-            f"The embedded control plane runs on Linux and WSL2; this is {uname.sysname}.",
+            f"The embedded control plane runs on Linux and WSL2; this is {system}.",
             "Install a container engine and kind: `k8slab up --backend kind`.",
         )
-    architecture = ARCHITECTURES.get(uname.machine)
+    architecture = ARCHITECTURES.get(machine)
     if architecture is None:
         raise MissingToolError(
-            f"The embedded control plane runs on {' and '.join(ARCHITECTURES)}; this is {uname.machine}.",
-            "Use an existing cluster: `k8slab up --backend existing`.",
+            f"The embedded control plane runs on {' and '.join(ARCHITECTURES)}; this is {machine}.",
+            "Install a container engine and kind: `k8slab up --backend kind`.",
         )
     return f"linux-{architecture}"
 

@@ -1,0 +1,73 @@
+"""Which container engine answers on this machine: docker, podman or nerdctl, asked in that order."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from k8slab.commands import find_program, run
+from k8slab.errors import MissingToolError, WaitTimeoutError
+
+EngineName = Literal["docker", "podman", "nerdctl"]
+ENGINES: tuple[EngineName, ...] = ("docker", "podman", "nerdctl")
+
+PROVIDER_VARIABLE = "KIND_EXPERIMENTAL_PROVIDER"
+"""kind's own variable that names the engine; one that the user set is honoured."""
+
+ANSWER_SECONDS = 10.0
+"""How long an engine may take to list its containers before it counts as not answering."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A container engine that answers.
+
+    Args:
+        name: `docker`, `podman` or `nerdctl`.
+        program: its command-line program.
+    """
+
+    name: EngineName
+    program: Path
+
+
+def find_engine() -> tuple[Engine | None, str]:
+    """The first engine that answers, and one clause that says what was seen.
+
+    Returns:
+        The engine, or None; and a clause such as `docker answers` or `no container engine answers
+        (docker: permission denied; podman: not installed; nerdctl: not installed)`.
+    """
+    wanted = os.environ.get(PROVIDER_VARIABLE)
+    names = [name for name in ENGINES if not wanted or name == wanted]
+    seen = []
+    for name in names:
+        program = find_program(name)
+        problem = "not installed" if program is None else _problem(program)
+        if program is not None and not problem:
+            return Engine(name, program), f"{name} answers"
+        seen.append(f"{name}: {problem}")
+    if not seen:
+        return None, f"{PROVIDER_VARIABLE} names {wanted!r}, which is none of {', '.join(ENGINES)}"
+    return None, f"no container engine answers ({'; '.join(seen)})"
+
+
+def _problem(program: Path) -> str:
+    """Why an engine cannot be used, in a few words; empty if it can."""
+    try:
+        done = run([program, "ps", "--quiet"], timeout=ANSWER_SECONDS, check=False)
+    except WaitTimeoutError:
+        return f"no answer within {ANSWER_SECONDS:.0f} s"
+    except MissingToolError as error:
+        return error.message
+    if done.returncode == 0:
+        return ""
+    words = done.stderr.strip() or done.stdout.strip()
+    if "permission denied" in words.lower():
+        return "permission denied (is this user in its group?)"
+    if "cannot connect" in words.lower() or "is the docker daemon running" in words.lower():
+        return "installed, and not running"
+    last = words.splitlines()[-1] if words else "no words"
+    return f"`{program.name} ps` ended with exit code {done.returncode}: {last}"

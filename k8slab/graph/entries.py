@@ -1,0 +1,174 @@
+"""One entry of a scene each: a Node, an owner, a Service, a Pod, a component. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from k8slab.graph.escape import plain
+from k8slab.graph.model import Model
+from k8slab.graph.pod_facts import PodFacts
+from k8slab.mirror.changes import Object, controller_of
+from k8slab.mirror.lives import is_ready, wish_of
+
+Entry = dict[str, Any]
+
+OWNERS = ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "ReplicationController", "Job", "CronJob")
+"""Kinds that are drawn as owners."""
+
+COMPONENTS = ("kube-apiserver", "etcd", "kube-controller-manager", "kube-scheduler")
+"""The control plane in the order in which it is drawn; what else there is follows."""
+
+PLAYED_BY = "k8slab.dev/played-by"
+CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
+MIRROR_POD = "kubernetes.io/config.mirror"
+
+
+def node_status(node: Object) -> str:
+    """The STATUS column of `kubectl get nodes` (printNode of Kubernetes 1.36.3)."""
+    conditions = node.get("status", {}).get("conditions") or ()
+    ready = next((one.get("status") for one in conditions if one.get("type") == "Ready"), None)
+    word = "Unknown" if ready is None else "Ready" if ready == "True" else "NotReady"
+    return f"{word},SchedulingDisabled" if node.get("spec", {}).get("unschedulable") else word
+
+
+def node_entry(node: Object, slot: int, played: Mapping[str, str]) -> Entry:
+    """A Node of the scene.
+
+    Args:
+        node: the object.
+        slot: where it stands.
+        played: sentences for what is played; `nodes` is said of every Node without a word of its own.
+    """
+    metadata, status = node["metadata"], node_status(node)
+    player = (metadata.get("annotations") or {}).get(PLAYED_BY)
+    return {
+        "name": plain(metadata["name"]),
+        "slot": slot,
+        "ready": status.startswith("Ready"),
+        "status": status,
+        "control_plane": CONTROL_PLANE in (metadata.get("labels") or {}),
+        "played": f"kubelet played by {plain(player)}" if player else played.get("nodes", ""),
+    }
+
+
+def owner_entry(model: Model, owner: Object, slot: int, note: str) -> Entry:
+    """An owner of the scene: what it wants against what there is.
+
+    Args:
+        model: the graph.
+        owner: the object.
+        slot: where it stands.
+        note: what it did last; empty if nothing was seen.
+    """
+    pods = model.pods_of(str(owner["metadata"]["uid"]))
+    wants = wish_of(owner)
+    above = controller_of(owner)
+    if owner["kind"] == "Job":
+        wants = int(owner.get("spec", {}).get("completions") or 1)
+        note = f"{int(owner.get('status', {}).get('succeeded') or 0)} of {wants} done"
+    elif owner["kind"] == "CronJob":
+        note = f"runs at {plain(owner.get('spec', {}).get('schedule', ''))}"
+    return {
+        "kind": str(owner["kind"]),
+        "name": plain(owner["metadata"]["name"]),
+        "slot": slot,
+        "wants": wants or 0,
+        "has": sum(pod.counts for pod in pods),
+        "ready": sum(pod.counts and pod.ready for pod in pods),
+        "terminating": sum(pod.look == "terminating" for pod in pods),
+        "owner": above if model.object(above) is not None else "",
+        "note": note,
+    }
+
+
+def service_entry(model: Model, service: Object, slot: int, played: Mapping[str, str]) -> Entry:
+    """A Service of the scene: its address, and how many of its endpoints get requests."""
+    metadata, spec = service["metadata"], service.get("spec", {})
+    states = list(model.endpoints.of(model.service_key(str(metadata["uid"]))).values())
+    selector = spec.get("selector") or {}
+    return {
+        "name": plain(metadata["name"]),
+        "address": service_address(service),
+        "slot": slot,
+        "ready": states.count("ready"),
+        "total": len(states) - states.count("terminating"),
+        "played": played.get("services", ""),
+        "selector": plain(", ".join(f"{key}={value}" for key, value in selector.items())),
+    }
+
+
+def service_address(service: Object) -> str:
+    """What clients connect to, such as `10.7.128.12:80`; `headless` or the name it stands for."""
+    spec = service.get("spec", {})
+    if spec.get("type") == "ExternalName":
+        return plain(f"stands for {spec.get('externalName', '')}")
+    address = spec.get("clusterIP") or ""
+    ports = ",".join(str(port.get("port")) for port in spec.get("ports") or ())
+    if address in ("", "None"):
+        return f"headless:{ports}" if ports else "headless"
+    shown = f"[{address}]" if ":" in address else address
+    return plain(f"{shown}:{ports}" if ports else shown)
+
+
+def pod_entry(facts: PodFacts, node: str, slot: int, heir: str, note: str, created: float) -> Entry:
+    """A Pod of the scene.
+
+    Args:
+        facts: what the object says.
+        node: uid of its Node; empty if it has none.
+        slot: where it stands.
+        heir: uid of the Pod that replaces it; empty if none does.
+        note: what else is worth knowing.
+        created: when it was created, in epoch seconds.
+    """
+    return {
+        "name": facts.name,
+        "node": node,
+        "slot": slot,
+        "status": facts.status,
+        "look": facts.look,
+        "ready": facts.ready,
+        "ip": facts.ip,
+        "owner": facts.owner,
+        "heir": heir,
+        "restarts": facts.restarts,
+        "note": note,
+        "created": created,
+        "grace_end": facts.grace_end,
+        "containers": [
+            {"name": one.name, "look": one.look, "state": one.state, "restarts": one.restarts}
+            for one in facts.containers
+        ],
+    }
+
+
+def ghost_entry(entry: Entry, heir: str) -> Entry:
+    """What is left of a Pod's entry once the Pod has gone."""
+    containers = [{**container, "look": "ghost", "state": "gone"} for container in entry["containers"]]
+    return {
+        **entry,
+        "look": "ghost",
+        "status": "gone",
+        "ready": False,
+        "heir": heir,
+        "note": "",
+        "grace_end": 0,
+        "containers": containers,
+    }
+
+
+def component_of(pod: Object) -> str:
+    """The control-plane component that a mirror Pod stands for; empty for any other Pod."""
+    metadata = pod["metadata"]
+    if MIRROR_POD not in (metadata.get("annotations") or {}) or metadata.get("namespace") != "kube-system":
+        return ""
+    label = (metadata.get("labels") or {}).get("component")
+    name, node = str(metadata["name"]), str(pod.get("spec", {}).get("nodeName", ""))
+    return plain(label or name.removesuffix(f"-{node}"))
+
+
+def component_state(pod: Object) -> str:
+    """Whether a component runs, as its mirror Pod says."""
+    running = pod.get("status", {}).get("phase") == "Running" and is_ready(pod)
+    return "running" if running else "stopped"

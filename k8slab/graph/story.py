@@ -1,0 +1,296 @@
+"""What happened, one plain sentence a transition, oldest first.
+
+Every sentence says what a change shows and no more. Who deleted a Pod the API does not tell:
+"you" is only said of what the lab itself announced (`announce`).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+from typing import Any
+
+from k8slab.graph.entries import OWNERS, node_status, service_address
+from k8slab.graph.escape import plain
+from k8slab.graph.model import Model
+from k8slab.graph.pod_sentences import pod_sentences
+from k8slab.graph.pod_facts import pod_facts
+from k8slab.mirror.changes import Change, Object, controller_of
+from k8slab.mirror.lives import is_ready, wish_of
+
+SENTENCES_KEPT = 40
+BURST = 1.0
+"""Seconds within which Pods that an owner creates count as one act."""
+
+ANNOUNCED_FOR = 30.0
+"""Seconds an announced act waits for the change that it causes."""
+
+
+@dataclass
+class _Burst:
+    moment: float
+    saw: int
+    made: int
+
+
+class Story:
+    """Turns changes into sentences."""
+
+    def __init__(self) -> None:
+        self.entries: deque[dict[str, Any]] = deque(maxlen=SENTENCES_KEPT)
+        self.notes: dict[str, str] = {}
+        """What an owner did last, by uid."""
+        self._told = 0
+        self._subject = ""
+        self._bursts: dict[str, _Burst] = {}
+        self._announced: OrderedDict[str, tuple[str, float]] = OrderedDict()
+
+    def say(self, moment: float, text: str, tone: str = "plain", subject: str = "") -> None:
+        """Add a sentence.
+
+        Args:
+            moment: when it happened, in epoch seconds.
+            text: the sentence.
+            tone: `you`, `plain`, `good` or `bad`.
+            subject: uid of what it is about.
+        """
+        self._told += 1
+        self._subject = subject
+        self.entries.append({"id": self._told, "moment": moment, "text": plain(text), "tone": tone})
+
+    def announce(self, verb: str, uid: str, moment: float) -> None:
+        """Remember that the learner is about to do something, so that the story can say "you".
+
+        Args:
+            verb: `delete` or `crash`.
+            uid: the Pod it is done to.
+            moment: now, in epoch seconds.
+        """
+        self._announced[uid] = (verb, moment)
+        while len(self._announced) > SENTENCES_KEPT:
+            self._announced.popitem(last=False)
+
+    def _by_you(self, verb: str, uid: str, moment: float) -> bool:
+        known = self._announced.get(uid)
+        if known is None or known[0] != verb or not -1 <= moment - known[1] <= ANNOUNCED_FOR:
+            return False
+        del self._announced[uid]
+        return True
+
+    def tell(self, change: Change, model: Model) -> None:
+        """Tell a change; `model` must not have taken it in yet.
+
+        What a list brought is told only if it ends or changes something: who made what it adds,
+        and when, is not known.
+        """
+        if change.listed and change.verb == "added":
+            return
+        if change.kind == "Pod":
+            self._tell_pod(change, model)
+        elif change.kind == "Node":
+            self._tell_node(change)
+        elif change.kind == "Service":
+            self._tell_service(change)
+        elif change.kind in OWNERS:
+            self._tell_owner(change, model)
+
+    def tell_endpoints(
+        self, service: Object, before: dict[str, str], after: dict[str, str], model: Model, moment: float
+    ) -> None:
+        """Tell what a change of a Service's endpoints means for each Pod.
+
+        Args:
+            service: the Service.
+            before, after: its endpoints, uid to state.
+            model: the graph.
+            moment: when it was received, in epoch seconds.
+        """
+        name = service["metadata"]["name"]
+        for pod in [*after, *(gone for gone in before if gone not in after)]:
+            facts = model.facts(pod)
+            was, now = before.get(pod), after.get(pod)
+            if was == now or facts is None:
+                continue
+            if now == "ready":
+                self.say(moment, self._ready_sentence(pod, facts.name, str(name), model), "good", pod)
+            elif was == "ready" and now == "not-ready":
+                self.say(moment, f"{facts.name} is not ready: Service {name} sends it nothing new.", "bad", pod)
+            elif was == "ready" and now == "terminating":
+                self.say(moment, f"Service {name} sends {facts.name} no new requests.", "plain", pod)
+            elif was == "ready":
+                self.say(moment, f"Service {name} no longer knows {facts.name}.", "plain", pod)
+
+    def _ready_sentence(self, uid: str, name: str, service: str, model: Model) -> str:
+        pod = model.object(uid) or {}
+        containers = pod.get("spec", {}).get("containers") or ()
+        if not any("readinessProbe" in container for container in containers):
+            return f"{name} runs and has no readiness probe: Service {service} now sends it requests."
+        whose = "Its readiness probe" if self._subject == uid else f"The readiness probe of {name}"
+        return f"{whose} passed: Service {service} now sends it requests."
+
+    def _tell_pod(self, change: Change, model: Model) -> None:
+        uid, moment = change.uid, change.moment
+        if change.verb == "added" and change.after is not None:
+            self._tell_creation(change.after, uid, moment, model)
+        elif change.before is not None:
+            deleting = change.before["metadata"].get("deletionTimestamp")
+            leaves = not deleting and (
+                change.after is None or bool(change.after["metadata"].get("deletionTimestamp"))
+            )
+            by_you = self._by_you("delete", uid, moment) if leaves else False
+            surplus = self._surplus(change.before, model) if leaves and not by_you else ""
+            crashed = not leaves and self._by_you_crashed(change, moment)
+            for sentence in pod_sentences(change.before, change.after, by_you or crashed, surplus):
+                self.say(moment, sentence.text, sentence.tone, uid)
+            self._tell_ownership(change, model)
+            self._tell_readiness(change, model)
+
+    def _tell_readiness(self, change: Change, model: Model) -> None:
+        """Tell a turn of readiness that no Service will tell by its endpoints."""
+        before, after = change.before, change.after
+        if before is None or after is None or after["metadata"].get("deletionTimestamp"):
+            return
+        if is_ready(before) != is_ready(after) and not model.selected(after):
+            name = after["metadata"]["name"]
+            if is_ready(after):
+                self.say(change.moment, f"{name} is Ready.", "good", change.uid)
+            elif after.get("status", {}).get("phase") == "Running":
+                self.say(change.moment, f"{name} is not Ready any more.", "bad", change.uid)
+
+    def _by_you_crashed(self, change: Change, moment: float) -> bool:
+        if change.after is None or change.before is None:
+            return False
+        before, after = pod_facts(change.before), pod_facts(change.after)
+        changed = [one.state for one in before.containers] != [one.state for one in after.containers]
+        return (changed or after.restarts > before.restarts) and self._by_you("crash", change.uid, moment)
+
+    def _surplus(self, pod: Object, model: Model) -> str:
+        """The owner's wish against what it has, where it has too many; empty otherwise."""
+        uid = controller_of(pod)
+        owner = model.object(uid)
+        wants = wish_of(owner) if owner is not None else None
+        counting = sum(facts.counts for facts in model.pods_of(uid)) if owner is not None else 0
+        if owner is None or wants is None or counting <= wants or owner["kind"] == "DaemonSet":
+            return ""
+        return f"{owner['kind']} {owner['metadata']['name']} wants {wants} and had {counting}"
+
+    def _tell_creation(self, pod: Object, uid: str, moment: float, model: Model) -> None:
+        name, owner = pod["metadata"]["name"], _owner_words(pod)
+        if not owner:
+            node = pod.get("spec", {}).get("nodeName")
+            placed = f" for node {node}, without asking the scheduler" if node else ""
+            self.say(moment, f"Pod {name} was created{placed}. Nothing owns it.", "plain", uid)
+            return
+        owner_uid = controller_of(pod)
+        known = model.object(owner_uid)
+        wants = wish_of(known) if known is not None else None
+        saw = sum(facts.counts for facts in model.pods_of(owner_uid))
+        if known is None or wants is None or saw >= wants or known["kind"] == "DaemonSet":
+            self.say(moment, f"{owner} created {name}.", "plain", uid)
+            return
+        burst = self._bursts.get(owner_uid)
+        if burst is not None and moment - burst.moment < BURST and saw == burst.saw + burst.made:
+            burst.made += 1
+            text = f"{owner} created {name} too: that makes {saw + 1} of {wants}."
+        else:
+            burst = self._bursts[owner_uid] = _Burst(moment, saw, 1)
+            text = f"{owner} wants {wants}, saw {saw} and created {name}."
+        self.notes[owner_uid] = f"saw {burst.saw}, made {burst.made}"
+        self.say(moment, text, "plain", uid)
+
+    def _tell_ownership(self, change: Change, model: Model) -> None:
+        if change.before is None or change.after is None:
+            return
+        former, owner = controller_of(change.before), controller_of(change.after)
+        if former == owner:
+            return
+        name = change.after["metadata"]["name"]
+        if former:
+            gone = removed_labels(change.before, change.after)
+            why = f", whose label {gone[0]} was removed" if gone else ""
+            self.say(change.moment, f"{_owner_words(change.before)} let go of {name}{why}.", "plain", change.uid)
+        if owner:
+            text = f"{_owner_words(change.after)} adopted {name}: its labels match."
+            self.say(change.moment, text, "plain", change.uid)
+
+    def _tell_owner(self, change: Change, model: Model) -> None:
+        obj = change.object
+        words, moment, uid = f"{obj['kind']} {obj['metadata']['name']}", change.moment, change.uid
+        above = _owner_words(obj)
+        if change.after is None:
+            self.notes.pop(uid, None)
+            self._bursts.pop(uid, None)
+            self.say(moment, f"{words} is gone.", "plain", uid)
+            return
+        wants = wish_of(change.after)
+        if change.before is None:
+            if above:
+                self.say(moment, f"{above} created {words}.", "plain", uid)
+            else:
+                wish = f" and wants {wants}" if wants is not None and obj["kind"] != "DaemonSet" else ""
+                self.say(moment, f"{words} was created{wish}.", "plain", uid)
+            return
+        had = wish_of(change.before)
+        if change.after["metadata"].get("deletionTimestamp"):
+            if not change.before["metadata"].get("deletionTimestamp"):
+                self.say(moment, f"{words} is being deleted.", "plain", uid)
+        elif wants != had and obj["kind"] != "DaemonSet":
+            who = f"{above} scaled {words}" if above else f"{words} was scaled"
+            self.say(moment, f"{who} from {had} to {wants}.", "plain", uid)
+        if _template(change.before) != _template(change.after):
+            self.say(moment, f"{words} has a new Pod template.", "plain", uid)
+
+    def _tell_node(self, change: Change) -> None:
+        name, moment = change.object["metadata"]["name"], change.moment
+        if change.before is None or change.after is None:
+            what = "joined the cluster" if change.before is None else "left the cluster"
+            self.say(moment, f"Node {name} {what}.", "plain", change.uid)
+            return
+        was, now = node_status(change.before), node_status(change.after)
+        ready = now.startswith("Ready")
+        if ready != was.startswith("Ready"):
+            if ready:
+                self.say(moment, f"Node {name} is Ready.", "good", change.uid)
+            else:
+                self.say(moment, f"Node {name} is NotReady: {_not_ready_reason(change.after)}.", "bad", change.uid)
+        if ("SchedulingDisabled" in now) != ("SchedulingDisabled" in was):
+            what = "takes no new Pods (cordoned)" if "SchedulingDisabled" in now else "takes new Pods again"
+            self.say(moment, f"Node {name} {what}.", "plain", change.uid)
+
+    def _tell_service(self, change: Change) -> None:
+        name = change.object["metadata"]["name"]
+        if change.before is None:
+            text = f"Service {name} was created: {service_address(change.object)}."
+        elif change.after is None:
+            text = f"Service {name} is gone."
+        elif change.before.get("spec", {}).get("selector") != change.after.get("spec", {}).get("selector"):
+            text = f"Service {name} selects other Pods now."
+        else:
+            return
+        self.say(change.moment, text, "plain", change.uid)
+
+
+def removed_labels(before: Object, after: Object) -> list[str]:
+    """The labels that an object had and has no more, or has with another value."""
+    had, has = before["metadata"].get("labels") or {}, after["metadata"].get("labels") or {}
+    return sorted(plain(key) for key, value in had.items() if has.get(key) != value)
+
+
+def _owner_words(obj: Object) -> str:
+    for reference in obj["metadata"].get("ownerReferences") or ():
+        if reference.get("controller"):
+            return f"{reference.get('kind')} {reference.get('name')}"
+    return ""
+
+
+def _template(owner: Object) -> Any:
+    return owner.get("spec", {}).get("template", {}).get("spec")
+
+
+def _not_ready_reason(node: Object) -> str:
+    for condition in node.get("status", {}).get("conditions") or ():
+        if condition.get("type") == "Ready":
+            if condition.get("status") == "Unknown":
+                return "its kubelet does not report any more"
+            return str(condition.get("message") or condition.get("reason") or "its kubelet says so").rstrip(".")
+    return "it has never reported"

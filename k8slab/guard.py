@@ -1,0 +1,366 @@
+"""The guard: every change to a cluster passes here, and nothing else in the lab sends one.
+
+A cluster that k8slab made may be changed: the uuid of its journal and of the marker object in it agree,
+and the authority that its server proves itself by is the one the lab was opened with. That is checked
+again at the moment of each change. Every other cluster is read-only. System namespaces are never changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from k8slab import manifests
+from k8slab.cluster.api import KINDS, Api, checked_body
+from k8slab.cluster.bootstrap import OWNER_MARKER
+from k8slab.cluster.contract import Cluster
+from k8slab.commands import Completed, run
+from k8slab.errors import ClusterStateError, CommandError, ConflictError, GuardError, NotFoundError
+from k8slab.folders import cache_folder, state_folder
+from k8slab.kubectl_arguments import CLUSTER_WIDE, KubectlRequest, understand
+
+FIELD_MANAGER = "k8slab"
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_MARKER_PATH = KINDS["configmaps"].path("kube-system", OWNER_MARKER)
+_CLUSTER_WIDE_VERBS = {
+    "nodes": {"cordon", "uncordon", "drain", "taint", "label", "annotate"},
+    "namespaces": {"create", "delete", "label", "annotate"},
+}
+_PASSED_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TERM", "TMPDIR", "EDITOR", "KUBE_EDITOR")
+
+
+class Guard:
+    """Lets changes through to a cluster that k8slab made, and to no other.
+
+    Args:
+        cluster: the cluster.
+        api: a connection to it.
+    """
+
+    def __init__(self, cluster: Cluster, api: Api) -> None:
+        self.cluster = cluster
+        self.api = api
+        self._authority = _authority(cluster.kubeconfig, cluster.context)
+        self._marker_uid = ""
+
+    def check_namespace(self, namespace: str) -> None:
+        """Refuse a namespace that is the system's own, or whose name only looks like another.
+
+        Raises:
+            GuardError: it may not be changed.
+        """
+        if not _LABEL.fullmatch(namespace):
+            raise GuardError(
+                f"{namespace!r} is no name of a namespace: small letters a-z, digits and hyphens, at most 63.",
+                "Check how it is written.",
+            )
+        if namespace.startswith("kube-"):
+            raise GuardError(
+                f"The namespace {namespace} belongs to Kubernetes itself; a lab changes nothing there.",
+                "Look around in it as you like: reading is free.",
+            )
+
+    def check_cluster(self) -> None:
+        """Make sure that the cluster is the one k8slab made, now.
+
+        Raises:
+            GuardError: it is not, or no longer.
+        """
+        if not self.cluster.owned:
+            raise GuardError(
+                f"The cluster {self.cluster.name!r} was not made by k8slab, so this lab only reads it.",
+                "Changing it will need three keys (a namespace label, a list of namespaces, the typed context name);"
+                " this version has no way to give them. Open the lab without naming a backend for a cluster of its own.",
+            )
+        if _authority(self.cluster.kubeconfig, self.cluster.context) != self._authority:
+            raise GuardError(
+                f"{self.cluster.kubeconfig} names another server or authority than when the lab was opened.",
+                "Run the cell with Lab.open(...) again.",
+            )
+        try:
+            marker = self.api.get(_MARKER_PATH)
+        except NotFoundError:
+            marker = {}
+        seen = (marker.get("data") or {}).get("uuid", "")
+        uid = marker.get("metadata", {}).get("uid", "")
+        if not self.cluster.uuid or seen != self.cluster.uuid or (self._marker_uid and uid != self._marker_uid):
+            raise GuardError(
+                f"The server that answers is not the cluster {self.cluster.name!r} that k8slab made: its marker says"
+                f" {seen or 'nothing'}, and {self.cluster.uuid} was wanted.",
+                "Run the cell with Lab.open(...) again.",
+            )
+        self._marker_uid = uid
+
+    def create_namespace(self, name: str, labels: dict[str, str]) -> bool:
+        """Create a namespace; one that exists is left as it is.
+
+        Returns:
+            Whether it was created now.
+        """
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+        try:
+            self._send("POST", KINDS["namespaces"].path(), name, body)
+        except ConflictError:
+            return False
+        return True
+
+    def delete_pod(self, namespace: str, name: str, uid: str, grace: int | None = None) -> None:
+        """Delete a Pod, and only the one with that uid.
+
+        Args:
+            namespace: its namespace.
+            name: its name.
+            uid: the uid that was seen; a Pod that took over the name meanwhile is not touched.
+            grace: seconds it gets; its own `terminationGracePeriodSeconds` if None, 0 removes it at once.
+
+        Raises:
+            ConflictError: the name belongs to another Pod by now.
+            NotFoundError: it is gone.
+        """
+        body: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
+        if grace is not None:
+            body["gracePeriodSeconds"] = grace
+        self._send("DELETE", KINDS["pods"].path(namespace, name), namespace, body, uid=uid)
+
+    def label_pod(self, namespace: str, name: str, uid: str, key: str, value: str | None) -> None:
+        """Set a label of the Pod with that uid, or take it away where the value is None.
+
+        Raises:
+            ConflictError: the name belongs to another Pod by now.
+        """
+        body = {"metadata": {"uid": uid, "labels": {key: value}}}
+        path = KINDS["pods"].path(namespace, name)
+        self._send("PATCH", path, namespace, body, content_type="application/merge-patch+json", uid=uid)
+
+    def empty(self, namespace: str, plural: str, grace: int = 0) -> None:
+        """Delete every object of one kind in a namespace, with what it owns.
+
+        Args:
+            namespace: where.
+            plural: the kind, as in `KINDS`.
+            grace: seconds a Pod gets.
+        """
+        body = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+            "gracePeriodSeconds": grace,
+        }
+        self._send("DELETE", KINDS[plural].path(namespace), namespace, body)
+
+    def delete_object(self, namespace: str, plural: str, name: str) -> None:
+        """Delete one object of a kind that has no collection delete, such as a Service."""
+        self._send("DELETE", KINDS[plural].path(namespace, name), namespace, None)
+
+    def apply(self, namespace: str, documents: Sequence[manifests.Document], shown: Sequence[str]) -> Completed:
+        """Apply manifests with the real kubectl; what was checked is what it gets.
+
+        Args:
+            namespace: where objects go that name none.
+            documents: what to apply.
+            shown: the kubectl line in the learner's words, for an error's message.
+        """
+        self._check_documents("apply", documents)
+        self.check_namespace(namespace)
+        self.check_cluster()
+        self._record("apply", namespace, ", ".join(f"{each.kind}/{each.name}" for each in documents))
+        return self._kubectl(namespace, ["apply", "-f", "-"], shown, manifests.to_text(documents), timeout=60)
+
+    def kubectl(self, namespace: str, arguments: Sequence[str], timeout: float = 60) -> Completed:
+        """Run a kubectl line, if the guard lets it through.
+
+        Args:
+            namespace: the namespace it works in unless it names another.
+            arguments: the words after `kubectl`.
+            timeout: seconds until it is ended.
+
+        Raises:
+            GuardError: it may not run; nothing was sent.
+            CommandError: kubectl ended with an exit code other than 0.
+        """
+        self.check(namespace, arguments)
+        return self._kubectl(namespace, arguments, arguments, None, timeout)
+
+    def become_kubectl(self, namespace: str, arguments: Sequence[str]) -> None:
+        """Replace this process with kubectl, terminal and all; does not return.
+
+        Args:
+            namespace: as for `kubectl`; the context's own if empty.
+            arguments: the words after `kubectl`.
+        """
+        self.check(namespace or "default", arguments)
+        argv = self._argv(namespace, arguments)
+        os.execve(argv[0], argv, _environment())
+
+    def check(self, namespace: str, arguments: Sequence[str]) -> KubectlRequest:
+        """Whether a kubectl line may run, and what it asks for.
+
+        Raises:
+            GuardError: it may not.
+        """
+        request = understand(arguments)
+        if not request.changes:
+            if not self.cluster.owned and not request.only_gets:
+                self.check_cluster()
+            return request
+        for each in request.namespaces or (namespace,):
+            self.check_namespace(each)
+        for plural in request.types:
+            self._check_cluster_wide(plural, request.verb)
+        if "namespaces" in request.types:
+            if not request.names and request.verb != "create":
+                raise GuardError(f"`{request.verb}` names no namespace.", "Name each one.")
+            for name in request.names:
+                self.check_namespace(name)
+        for file in request.files:
+            self._check_documents(request.verb, _documents_at(file))
+        self.check_cluster()
+        self._record(f"kubectl {request.verb}", namespace, " ".join(arguments))
+        return request
+
+    def crash(self, namespace: str, pod: str, uid: str, path: str) -> None:
+        """Ask a Pod's program to crash.
+
+        Args:
+            namespace: the Pod's namespace.
+            pod: its name.
+            uid: the uid that was seen; another Pod of that name is left alone.
+            path: path on the API server to POST to, through its proxy to the Pod.
+
+        Raises:
+            ConflictError: the name belongs to another Pod by now.
+            ApiError: the API server got no proper answer, which a crash may well cause.
+        """
+        seen = self.api.get(KINDS["pods"].path(namespace, pod))["metadata"]["uid"]
+        if seen != uid:
+            raise ConflictError(409, "Conflict", f"The name {pod} belongs to another Pod by now; nothing was crashed.")
+        self._send("POST", path, namespace, None, uid=uid)
+
+    def _check_cluster_wide(self, plural: str, verb: str) -> None:
+        if plural in CLUSTER_WIDE and verb not in _CLUSTER_WIDE_VERBS.get(plural, set()):
+            raise GuardError(
+                f"`{verb}` on {plural} changes the whole cluster, and this lab changes only its namespaces.",
+                "What may be done to nodes: cordon, uncordon, drain, taint, label.",
+            )
+
+    def _check_documents(self, verb: str, documents: Sequence[manifests.Document]) -> None:
+        for document in documents:
+            if document.namespace:
+                self.check_namespace(document.namespace)
+            if document.kind == "Namespace":
+                self.check_namespace(document.name)
+            elif document.kind.lower() in _CLUSTER_WIDE_KINDS:
+                raise GuardError(
+                    f"{document.source} holds a {document.kind}, which belongs to the whole cluster.",
+                    f"Take it out, then {verb} the rest.",
+                )
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        namespace: str,
+        body: Any,
+        content_type: str = "application/json",
+        uid: str = "",
+    ) -> dict[str, Any]:
+        self.check_namespace(namespace)
+        self.check_cluster()
+        self._record(method, namespace, f"{path} {uid}".strip())
+        query = {"fieldManager": FIELD_MANAGER} if method in ("POST", "PATCH") and "/proxy/" not in path else None
+        answer = checked_body(self.api.open(method, path, query, body, content_type))
+        try:
+            parsed: dict[str, Any] = json.loads(answer)
+        except ValueError:
+            return {}
+        return parsed
+
+    def _kubectl(
+        self, namespace: str, arguments: Sequence[str], shown: Sequence[str], text: str | None, timeout: float
+    ) -> Completed:
+        argv = self._argv(namespace, arguments)
+        done = run(argv, timeout=timeout, env=_environment(), input=text, check=False)
+        if done.returncode != 0:
+            said = (done.stdout + done.stderr).replace('"STDIN"', "the manifest")
+            raise CommandError(["kubectl", *shown], done.returncode, said, _cure(said))
+        return done
+
+    def _argv(self, namespace: str, arguments: Sequence[str]) -> list[str]:
+        argv = [
+            str(self.cluster.kubectl),
+            f"--kubeconfig={self.cluster.kubeconfig}",
+            f"--context={self.cluster.context}",
+        ]
+        return [*argv, *([f"--namespace={namespace}"] if namespace else []), *arguments]
+
+    def _record(self, action: str, namespace: str, what: str) -> None:
+        """Write the action down before it is done; the file is only ever added to."""
+        folder = state_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        line = {
+            "time": round(time.time(), 3),
+            "user": os.getuid(),
+            "cluster": self.cluster.uuid,
+            "action": action,
+            "namespace": namespace,
+            "what": what,
+        }
+        descriptor = os.open(folder / "actions.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(descriptor, "a") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+_SINGULAR = {plural: words.split()[0] for plural, words in CLUSTER_WIDE.items()}
+_CLUSTER_WIDE_KINDS = frozenset(_SINGULAR.values()) - {"namespace"}
+
+
+def _documents_at(file: str) -> list[manifests.Document]:
+    if file == "-" or "://" in file:
+        raise GuardError(f"The guard cannot read {file!r} before kubectl does.", "Save the manifest as a file first.")
+    path = Path(file)
+    if path.is_dir():
+        paths = [each for each in sorted(path.rglob("*")) if each.suffix in (".yaml", ".yml", ".json")]
+        return [document for each in paths for document in manifests.read(each)]
+    return list(manifests.read(path))
+
+
+def _authority(kubeconfig: Path, context: str) -> tuple[str, str]:
+    """Server and fingerprint of the authority that a context of a kubeconfig names."""
+    try:
+        content = yaml.safe_load(kubeconfig.read_text())
+        named = {each["name"]: each["context"] for each in content["contexts"]}
+        entry = named[context or content["current-context"]]
+        cluster = {each["name"]: each["cluster"] for each in content["clusters"]}[entry["cluster"]]
+        authority = cluster.get("certificate-authority-data", "").encode()
+        if "certificate-authority" in cluster:
+            authority = (kubeconfig.parent / cluster["certificate-authority"]).read_bytes()
+        return str(cluster["server"]), hashlib.sha256(authority).hexdigest()
+    except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise ClusterStateError(
+            f"The kubeconfig {kubeconfig} cannot be used: {error}.", "Run the cell with Lab.open(...) again."
+        ) from error
+
+
+def _environment() -> dict[str, str]:
+    """What kubectl may know of this process's environment: no KUBECONFIG, no proxies, no credentials."""
+    kept = {name: os.environ[name] for name in _PASSED_ENVIRONMENT if name in os.environ}
+    return kept | {"KUBERC": "off", "KUBECTL_KUBERC": "false", "KUBECACHEDIR": str(cache_folder() / "kubectl")}
+
+
+def _cure(said: str) -> str:
+    if "NotFound" in said:
+        return "Look at what is there with `lab.pods()` or `lab.kubectl(\"get all\")`."
+    if "refused" in said or "Unable to connect" in said:
+        return "The cluster does not answer: run the cell with Lab.open(...) again."
+    if "Invalid" in said or "error validating" in said or "strict decoding" in said:
+        return "Correct the field it names and apply it again; nothing was changed."
+    return ""

@@ -1,0 +1,288 @@
+"""Understanding a kubectl command line well enough to say whether it may run. Pure.
+
+The reading is conservative: what is not understood is refused, and a word that could mean two things
+is taken for the more dangerous one. kubectl itself still judges everything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from k8slab.errors import GuardError
+
+_GET_VERBS = frozenset(
+    "get describe logs top explain api-resources api-versions version cluster-info events wait options help"
+    " completion kustomize".split()
+)
+_READ_VERBS = _GET_VERBS | {"diff"}
+_SUBVERBS_THAT_READ = {
+    "auth": {"can-i", "whoami"},
+    "rollout": {"status", "history"},
+    "config": {"view", "current-context", "get-contexts", "get-clusters", "get-users"},
+    "apply": {"view-last-applied"},
+    "plugin": {"list"},
+}
+_NODE_VERBS = frozenset({"cordon", "uncordon", "drain", "taint"})
+_POD_VERBS = frozenset({"exec", "attach", "port-forward", "debug", "cp", "run"})
+_TYPE_VERBS = frozenset({"delete", "label", "annotate", "patch", "edit", "scale", "autoscale", "expose"})
+_FILE_VERBS = frozenset({"apply", "replace"})
+_ALL_VERBS = (
+    _READ_VERBS | _NODE_VERBS | _POD_VERBS | _TYPE_VERBS | _FILE_VERBS | {"create", "set", *_SUBVERBS_THAT_READ}
+)
+_HELP = ("--help", "-h")
+_INTERACTIVE = frozenset({"attach", "port-forward", "edit"})
+
+_IDENTITY_FLAGS = frozenset(
+    "kubeconfig context cluster user token as as-group as-uid as-user-extra server username password"
+    " certificate-authority client-certificate client-key insecure-skip-tls-verify tls-server-name kuberc"
+    " cache-dir profile profile-output".split()
+)
+_VALUE_FLAGS = frozenset(
+    "namespace filename selector output container patch type image port target-port replicas current-replicas"
+    " grace-period timeout field-selector labels env restart to-revision name min max for overrides"
+    " image-pull-policy resource-version protocol template requests limits pod-selector kustomize".split()
+)
+"""Long flags that always take a value: `--flag value` and `--flag=value`. Not `--cascade`: its value needs the `=`."""
+
+_VALUE_LETTERS = "olfkcpv"
+"""Short flags of changing verbs that take a value; `-n` and `-s` are looked at by themselves."""
+
+NAMESPACED = {
+    "pods": "pod po",
+    "services": "service svc",
+    "replicasets": "replicaset rs",
+    "deployments": "deployment deploy",
+    "replicationcontrollers": "replicationcontroller rc",
+    "statefulsets": "statefulset sts",
+    "daemonsets": "daemonset ds",
+    "jobs": "job",
+    "cronjobs": "cronjob cj",
+    "configmaps": "configmap cm",
+    "secrets": "secret",
+    "persistentvolumeclaims": "persistentvolumeclaim pvc",
+    "ingresses": "ingress ing",
+    "endpoints": "ep",
+    "endpointslices": "endpointslice",
+    "events": "event ev",
+    "serviceaccounts": "serviceaccount sa",
+    "roles": "role",
+    "rolebindings": "rolebinding",
+    "networkpolicies": "networkpolicy netpol",
+    "poddisruptionbudgets": "poddisruptionbudget pdb",
+    "horizontalpodautoscalers": "horizontalpodautoscaler hpa",
+    "resourcequotas": "resourcequota quota",
+    "limitranges": "limitrange limits",
+    "controllerrevisions": "controllerrevision",
+    "leases": "lease",
+    "podtemplates": "podtemplate",
+    "all": "",
+}
+CLUSTER_WIDE = {
+    "nodes": "node no",
+    "namespaces": "namespace ns",
+    "persistentvolumes": "persistentvolume pv",
+    "storageclasses": "storageclass sc",
+    "clusterroles": "clusterrole",
+    "clusterrolebindings": "clusterrolebinding",
+    "customresourcedefinitions": "customresourcedefinition crd crds",
+    "priorityclasses": "priorityclass pc",
+    "ingressclasses": "ingressclass",
+    "runtimeclasses": "runtimeclass",
+    "certificatesigningrequests": "certificatesigningrequest csr",
+    "validatingwebhookconfigurations": "validatingwebhookconfiguration",
+    "mutatingwebhookconfigurations": "mutatingwebhookconfiguration",
+    "validatingadmissionpolicies": "validatingadmissionpolicy",
+    "validatingadmissionpolicybindings": "validatingadmissionpolicybinding",
+    "apiservices": "apiservice",
+    "flowschemas": "flowschema",
+    "prioritylevelconfigurations": "prioritylevelconfiguration",
+    "csidrivers": "csidriver",
+    "csinodes": "csinode",
+    "volumeattachments": "volumeattachment",
+}
+_PLURALS = {
+    word: plural
+    for table in (NAMESPACED, CLUSTER_WIDE)
+    for plural, words in table.items()
+    for word in [plural, *words.split()]
+}
+
+
+@dataclass(frozen=True)
+class KubectlRequest:
+    """What a kubectl command line asks for.
+
+    Args:
+        verb: such as `delete`, or `rollout restart`.
+        changes: whether it can change anything in the cluster.
+        only_gets: whether it sends nothing but GET.
+        namespaces: every namespace the line names; empty where it leaves the choice to the lab.
+        types: plural names of the kinds it changes.
+        names: names of the objects it changes, where the line gives them.
+        files: manifests it reads.
+        endless: whether it waits for its user or never ends by itself.
+    """
+
+    verb: str
+    changes: bool
+    only_gets: bool
+    namespaces: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    endless: bool = False
+
+
+@dataclass(frozen=True)
+class _Words:
+    positional: tuple[str, ...]
+    flags: tuple[tuple[str, str], ...]
+
+    def values(self, *names: str) -> tuple[str, ...]:
+        return tuple(value for name, value in self.flags if name in names)
+
+    def has(self, *names: str) -> bool:
+        return any(name in names for name, _ in self.flags)
+
+
+def understand(arguments: Sequence[str]) -> KubectlRequest:
+    """What the words after `kubectl` ask for.
+
+    Raises:
+        GuardError: the line names another cluster or identity, or cannot be understood.
+    """
+    if not arguments:
+        return KubectlRequest("help", changes=False, only_gets=True)
+    words = _split(arguments)
+    if not words.positional:
+        if arguments[-1] in _HELP:
+            return KubectlRequest("help", changes=False, only_gets=True)
+        raise GuardError("No verb was found in the kubectl line.", "Write the verb first, as in `get pods`.")
+    verb, rest = words.positional[0], words.positional[1:]
+    if arguments[0] != verb:
+        raise GuardError(f"`{arguments[0]}` stands before the verb {verb!r}.", f"Write `{verb}` first, flags after it.")
+    namespaces = words.values("namespace", "n")
+    if verb not in _ALL_VERBS:
+        raise GuardError(f"The guard does not know the kubectl verb {verb!r}.", "Check the spelling.")
+    subverb = arguments[1] if len(arguments) > 1 else ""
+    # The word must be where nothing else can claim it: `--field-manager --help` is a value, no question.
+    asks_help = arguments[-1] in _HELP and (len(arguments) == 1 or not arguments[-2].startswith("-"))
+    reads = verb in _READ_VERBS or subverb in _SUBVERBS_THAT_READ.get(verb, ())
+    if reads or (asks_help and "--" not in arguments):
+        endless = words.has("watch", "w", "watch-only") or (verb == "logs" and words.has("follow", "f"))
+        gets = verb in _GET_VERBS or verb == "rollout"
+        return KubectlRequest(verb, False, gets, namespaces, endless=endless)
+    _refuse_what_reaches_too_far(words, verb)
+    types, names = _target(verb, rest, words)
+    endless = verb in _INTERACTIVE or words.has("stdin", "i", "tty", "t", "interactive")
+    if verb == "cp":
+        namespaces += tuple(_namespace_of_copy(word) for word in rest if _namespace_of_copy(word))
+    files = words.values("filename", "f") if verb != "port-forward" else ()
+    return KubectlRequest(verb, True, False, namespaces, types, names, files, endless)
+
+
+def plural_of(word: str) -> str:
+    """The plural name of a kind that kubectl calls `word`, such as `replicasets` for `rs`.
+
+    Raises:
+        GuardError: the guard does not know the kind.
+    """
+    plural = _PLURALS.get(word.split(".", 1)[0].lower())
+    if plural is None:
+        raise GuardError(
+            f"The guard does not know the kind {word!r}, so it cannot say what this would change.",
+            "Check the spelling; write flags with their value as `--flag=value`.",
+        )
+    return plural
+
+
+def _split(arguments: Sequence[str]) -> _Words:
+    positional: list[str] = []
+    flags: list[tuple[str, str]] = []
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        if word == "--":
+            break
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            name = name.replace("_", "-")  # kubectl takes both spellings
+            if name in _IDENTITY_FLAGS:
+                raise GuardError(
+                    f"`--{name}` would choose another cluster or identity than this lab's.", "Leave it out."
+                )
+            if not equals and name in _VALUE_FLAGS:
+                value = words.pop(0) if words else ""
+            flags.append((name, value))
+        elif word.startswith("-") and len(word) > 1:
+            flags += _short_flags(word, words, positional[:1] != ["logs"])
+        else:
+            positional.append(word)
+    return _Words(tuple(positional), tuple(flags))
+
+
+def _short_flags(word: str, following: list[str], changing: bool) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    letters = word[1:]
+    while letters:
+        letter, letters = letters[0], letters[1:]
+        if letter == "s":
+            raise GuardError("`-s` would choose another API server than this lab's.", "Leave it out.")
+        takes_value = letter == "n" or (letter in _VALUE_LETTERS and (changing or letter in "olcv"))
+        if not takes_value:
+            found.append((letter, ""))
+            continue
+        value = letters.removeprefix("=") or (following.pop(0) if following else "")
+        return [*found, (letter, value)]
+    return found
+
+
+def _namespace_of_copy(word: str) -> str:
+    """The namespace in `namespace/pod:path`, one side of `kubectl cp`."""
+    place, colon, _ = word.partition(":")
+    namespace, slash, _ = place.partition("/")
+    return namespace if colon and slash and not place.startswith((".", "/")) else ""
+
+
+def _refuse_what_reaches_too_far(words: _Words, verb: str) -> None:
+    for flag in ("raw", "prune"):
+        if words.has(flag):
+            raise GuardError(f"`{verb} --{flag}` can change more than it names.", "Name the objects instead.")
+    if words.has("kustomize", "k"):
+        raise GuardError("The guard reads manifests, not kustomizations.", "Render it with `kubectl kustomize` first.")
+    if words.has("all-namespaces", "A") and verb not in _NODE_VERBS:
+        raise GuardError(f"`{verb}` in all namespaces would reach the system's own.", "Name one namespace with -n.")
+
+
+def _target(verb: str, rest: tuple[str, ...], words: _Words) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Plural kinds and names that a changing line names."""
+    files = words.values("filename", "f")
+    if verb in _NODE_VERBS:
+        return ("nodes",), ()
+    if verb in _POD_VERBS:
+        kinds = [word.split("/", 1)[0] for word in rest[:1] if "/" in word and verb != "cp"]
+        return tuple(plural_of(kind) for kind in kinds) or ("pods",), rest[:1]
+    if verb in _FILE_VERBS or (verb in {"create", *_TYPE_VERBS} and files):
+        if not files:
+            raise GuardError(f"`{verb}` was given no file.", f"Write `{verb} -f FILE`.")
+        return (), ()
+    if verb in {"set", "rollout", "create"}:
+        if not rest:
+            raise GuardError(f"`{verb}` alone says too little.", f"Try `{verb} --help`.")
+        if verb == "create":
+            return ((plural_of(rest[0]),) if rest[0] != "token" else ("serviceaccounts",)), rest[1:2]
+        rest = rest[1:]
+    elif verb not in _TYPE_VERBS:
+        raise GuardError(f"`kubectl {verb} {' '.join(rest)}` is not for a lab.", f"Try `kubectl {verb} --help`.")
+    objects = []
+    for word in rest:
+        if "=" in word or word.endswith("-"):
+            break
+        objects.append(word)
+    if not objects:
+        raise GuardError(f"`{verb}` names no object.", f"Write `{verb} KIND NAME`.")
+    if any("/" in word for word in objects):
+        pairs = [word.partition("/") for word in objects]
+        return tuple(plural_of(kind) for kind, _, _ in pairs), tuple(name for _, _, name in pairs)
+    return tuple(plural_of(kind) for kind in objects[0].split(",")), tuple(objects[1:])

@@ -1,0 +1,203 @@
+"""What a learner can do to a Pod, each with the kubectl line that does the same. For calls and for buttons."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import yaml
+
+from k8slab.answers import Table
+from k8slab.cluster.api import KINDS
+from k8slab.errors import ApiError, ConflictError, GuardError, LabError, NotFoundError
+from k8slab.lab_pods import PodRow, age_of, row_of
+from k8slab.lab_session import Session
+from k8slab.mirror.changes import epoch
+from k8slab.mirror.slimming import slim
+
+DEMO_IMAGE = "k8slab/demo"
+LOG_LINES = 200
+
+
+class PodActions:
+    """Kill, crash, label and look at the Pods of a session. Safe to use from several threads.
+
+    Args:
+        session: the session.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def delete(self, pod: PodRow, force: bool = False) -> str:
+        """Delete a Pod, the one with this uid and no other.
+
+        Args:
+            pod: which one.
+            force: whether it is removed without a grace period.
+
+        Returns:
+            What kubectl prints when it has done the same.
+        """
+        session = self._session
+        try:
+            session.guard.delete_pod(pod.namespace, pod.name, pod.uid, 0 if force else None)
+        except NotFoundError:
+            raise LabError(f"The Pod {pod.name} is gone already.", "Take another: lab.pods() lists them.") from None
+        except ConflictError:
+            raise LabError(
+                f"The name {pod.name} belongs to another Pod by now; that one was left alone.", "Look at lab.pods()."
+            ) from None
+        return f'pod "{pod.name}" {"force " if force else ""}deleted from {pod.namespace} namespace'
+
+    def set_label(self, pod: PodRow, key: str, value: str | None) -> str:
+        """Set a label of a Pod, or take it away where the value is None."""
+        try:
+            self._session.guard.label_pod(pod.namespace, pod.name, pod.uid, key, value)
+        except (NotFoundError, ConflictError):
+            raise LabError(f"The Pod {pod.name} is gone.", "Take another: lab.pods() lists them.") from None
+        return f"pod/{pod.name} {'unlabeled' if value is None else 'labeled'}"
+
+    def crash_container(self, pod: PodRow, container: str = "") -> str:
+        """End the program of a container, so that the kubelet has to start it again.
+
+        The demo application is asked to do it itself. Other programs are left alone: a signal sent from inside
+        could reach more than the container where containers share the machine's process tree.
+
+        Raises:
+            LabError: the container does not run the demo application.
+        """
+        container = self._container(pod, container)
+        path = self._crash_path(pod, container)
+        try:
+            self._session.guard.crash(pod.namespace, pod.name, pod.uid, path)
+        except NotFoundError:
+            raise LabError(f"The Pod {pod.name} is gone.", "Take another: lab.pods() lists them.") from None
+        except (ConflictError, GuardError):
+            raise
+        except ApiError as error:
+            # A program that ends while it answers breaks the connection; the API server reports that as its own error.
+            if error.status not in (500, 502, 503):
+                raise
+        return f"container {container} of {pod.name} was ended"
+
+    def line(self, pod: PodRow, verb: str, container: str = "") -> str:
+        """The kubectl line that does the same as a verb of the map: kill, force_kill, crash, logs, events, yaml."""
+        name = shlex.quote(pod.name)
+        lines = {
+            "kill": f"delete pod {name}",
+            "force_kill": f"delete pod {name} --grace-period=0 --force",
+            "logs": f"logs {name}",
+            "events": f"events --for pod/{name}",
+            "yaml": f"get pod {name} -o yaml",
+        }
+        if verb == "crash":
+            container = self._container(pod, container)
+            return f"kubectl create --raw {self._crash_path(pod, container)} -f /dev/null"
+        if verb not in lines:
+            raise LabError(f"There is no verb {verb!r}.", f"There are: {', '.join([*lines, 'crash'])}.")
+        return f"kubectl {lines[verb]}"
+
+    def logs_of(self, pod: PodRow, container: str = "") -> str:
+        """The last 200 lines that a Pod's container printed; all its containers if none is named."""
+        texts = []
+        for name in [container] if container else pod.containers:
+            path = KINDS["pods"].path(pod.namespace, pod.name, "log")
+            text = self._session.api.read(path, {"container": name, "tailLines": str(LOG_LINES)}).decode(errors="replace")
+            texts.append(f"== {name}\n{text}" if len(pod.containers) > 1 and not container else text)
+        return "\n".join(texts) or "(nothing printed yet)"
+
+    def events_of(self, uid: str = "") -> Table:
+        """The events of the namespace, oldest first; only those about one object if its uid is given."""
+        events, _ = self._session.api.list("events", self._session.namespace)
+        chosen = [each for each in events if not uid or each["involvedObject"].get("uid") == uid]
+        chosen.sort(key=_moment)
+        rows = tuple(
+            (
+                age_of(_moment(each)),
+                str(each.get("type", "")),
+                str(each.get("reason", "")),
+                f"{each['involvedObject'].get('kind', '').lower()}/{each['involvedObject'].get('name', '')}",
+                str(each.get("message", "")),
+            )
+            for each in chosen
+        )
+        return Table(("LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"), rows, empty="No events.")
+
+    def yaml_of(self, pod: PodRow) -> str:
+        """The Pod as YAML, without what only machines read."""
+        obj = slim("Pod", self._session.api.get(KINDS["pods"].path(pod.namespace, pod.name)))
+        return yaml.safe_dump(obj, sort_keys=False, allow_unicode=True)
+
+    def by_uid(self, uid: str) -> PodRow:
+        """The Pod with that uid, as the mirror knows it.
+
+        Raises:
+            LabError: it is gone.
+        """
+        pod = self._session.mirror.store.by_uid("Pod", uid)
+        if pod is None:
+            raise LabError("That Pod is gone.", "Choose another.")
+        return row_of(pod)
+
+    def _container(self, pod: PodRow, container: str) -> str:
+        if container and container not in pod.containers:
+            raise LabError(f"{pod.name} has no container {container!r}.", f"It has: {', '.join(pod.containers)}.")
+        return container or pod.containers[0]
+
+    def _crash_path(self, pod: PodRow, container: str) -> str:
+        """Where the demo application takes the request to crash."""
+        obj = self._session.mirror.store.by_uid("Pod", pod.uid)
+        for spec in (obj or {}).get("spec", {}).get("containers", ()):
+            ports = spec.get("ports") or [{"containerPort": 8080}]
+            if spec["name"] == container and str(spec.get("image", "")).startswith(DEMO_IMAGE):
+                port = ports[0]["containerPort"]
+                return f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}:{port}/proxy/crash"
+        raise LabError(
+            f"The container {container} of {pod.name} does not run {DEMO_IMAGE}, the one program that crashes on request.",
+            "Kill the Pod instead.",
+        )
+
+
+class MapActions:
+    """The map's buttons: the same actions, by uid, answering with text.
+
+    Args:
+        actions: what they do.
+    """
+
+    def __init__(self, actions: PodActions) -> None:
+        self._actions = actions
+
+    def kill(self, uid: str) -> str:
+        """Delete a Pod with its grace period."""
+        return self._actions.delete(self._actions.by_uid(uid))
+
+    def force_kill(self, uid: str) -> str:
+        """Delete a Pod without a grace period."""
+        return self._actions.delete(self._actions.by_uid(uid), force=True)
+
+    def crash(self, uid: str, container: str) -> str:
+        """End the program of one container."""
+        return self._actions.crash_container(self._actions.by_uid(uid), container)
+
+    def logs(self, uid: str) -> str:
+        """The logs of a Pod's containers."""
+        return self._actions.logs_of(self._actions.by_uid(uid))
+
+    def events(self, uid: str) -> str:
+        """The events that name a Pod."""
+        return repr(self._actions.events_of(uid))
+
+    def yaml(self, uid: str) -> str:
+        """The Pod as YAML."""
+        return self._actions.yaml_of(self._actions.by_uid(uid))
+
+    def command(self, uid: str, verb: str) -> str:
+        """The kubectl line that does the same as the verb."""
+        return self._actions.line(self._actions.by_uid(uid), verb)
+
+
+def _moment(event: dict[str, Any]) -> float:
+    times = (event.get("lastTimestamp"), event.get("eventTime"), event.get("firstTimestamp"))
+    return next((epoch(each) or 0.0 for each in times if each), 0.0)

@@ -1,0 +1,199 @@
+"""What waits for the cluster to come true: exercises and predictions of a lab, judged in the background.
+
+One thread looks again whenever something changed, and once a second while anything is open, so that a
+check turns green by itself. Views are told through callbacks; nothing is printed from here.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from k8slab.chapters.checks import CheckMemory, CheckResult
+from k8slab.chapters.evidence import Evidence
+from k8slab.chapters.exercises import Exercise
+from k8slab.chapters.predictions import UNKNOWN, Prediction, Verdict, compare
+from k8slab.errors import LabError
+from k8slab.mirror.changes import Change
+
+SETTLE = 0.1
+"""Seconds after a change before it is judged: several changes belong together."""
+
+Callback = Callable[[], None]
+
+
+class PredictionRun:
+    """One prediction being made. Safe to use from several threads.
+
+    Args:
+        prediction: what is asked.
+    """
+
+    def __init__(self, prediction: Prediction) -> None:
+        self.prediction = prediction
+        self.asked = time.time()
+        """What happened before this moment does not count."""
+        self.said: dict[str, str] = {}
+        self.verdict: Verdict | None = None
+        self.truth: Mapping[str, str] | None = None
+
+    @property
+    def answered(self) -> bool:
+        """Whether every question has an answer, "I don't know" included."""
+        return all(question.id in self.said for question in self.prediction.questions)
+
+    def answer(self, question: str, value: str) -> None:
+        """Take one answer. Once judged, answers stay as they are.
+
+        Raises:
+            LabError: there is no such question, or it does not offer this answer.
+        """
+        known = {each.id: each for each in self.prediction.questions}
+        if question not in known:
+            raise LabError(f"There is no question {question!r}.", f"There are: {', '.join(known)}.")
+        values = [choice.value for choice in known[question].choices] + [UNKNOWN]
+        if value not in values:
+            raise LabError(f"{value!r} is none of the answers.", f"Choose one of: {', '.join(values)}.")
+        if self.verdict is None:
+            self.said[question] = value
+
+    def judge(self, evidence: Evidence) -> bool:
+        """Compare with what happened, if that is known by now; whether it just became known."""
+        if self.verdict is not None:
+            return False
+        self.truth = self.prediction.judge(evidence, self.asked)
+        if self.truth is None:
+            return False
+        self.verdict = compare(self.prediction, self.said, self.truth)
+        return True
+
+    @property
+    def sentence(self) -> str:
+        """Where it stands, in words."""
+        if self.verdict is not None:
+            return self.verdict.sentence if self.said else "No prediction was made."
+        return self.prediction.act if self.answered else "Say what you expect."
+
+
+class ExerciseRun:
+    """One exercise being done. Safe to use from several threads.
+
+    Args:
+        exercise: the exercise.
+    """
+
+    def __init__(self, exercise: Exercise) -> None:
+        self.exercise = exercise
+        self.memory = CheckMemory()
+        self.result = CheckResult(False, "Not looked at yet.")
+        self.hints_shown = 0
+        self.prediction = PredictionRun(exercise.prediction) if exercise.prediction else None
+
+    def judge(self, evidence: Evidence) -> bool:
+        """Look whether it is done; whether that says something new."""
+        result = self.memory.judge(self.exercise.check(evidence), evidence.now)
+        changed = result != self.result
+        self.result = result
+        told = self.prediction.judge(evidence) if self.prediction else False
+        return changed or told
+
+    def hint(self) -> str:
+        """The next hint; the last one again when there are no more."""
+        self.hints_shown = min(self.hints_shown + 1, len(self.exercise.hints))
+        return self.exercise.hints[self.hints_shown - 1]
+
+
+class Judge:
+    """Judges runs in the background. `start` and `stop` may be called again.
+
+    Args:
+        evidence: gives what is known at this moment.
+    """
+
+    def __init__(self, evidence: Callable[[], Evidence]) -> None:
+        self._evidence = evidence
+        self._lock = threading.RLock()
+        self._runs: dict[str, tuple[PredictionRun | ExerciseRun, list[Callback]]] = {}
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.trouble = ""
+        """What went wrong while judging, latest only; shown by the lab, as a thread prints nothing."""
+
+    def start(self) -> None:
+        """Begin to judge; does nothing while it does."""
+        if self._thread is None:
+            self._stopping.clear()
+            self._thread = threading.Thread(target=self._work, name="k8slab-judge", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Judge no more; at most 2 s."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(2.0)
+        self._thread = None
+
+    def heard(self, change: Change) -> None:
+        """A mirror's listener: something changed, so look again soon."""
+        self._wake.set()
+
+    def add(self, key: str, run: PredictionRun | ExerciseRun) -> None:
+        """Judge this run too; one of the same key is replaced."""
+        with self._lock:
+            self._runs[key] = (run, [])
+        self._wake.set()
+
+    def get(self, key: str) -> PredictionRun | ExerciseRun | None:
+        """The run of that key, or None."""
+        with self._lock:
+            found = self._runs.get(key)
+        return found[0] if found else None
+
+    def follow(self, key: str, callback: Callback) -> Callback:
+        """Call back after every news of a run, from the judge's thread; returns the end of it."""
+        with self._lock:
+            callbacks = self._runs[key][1]
+            callbacks.append(callback)
+
+        def end() -> None:
+            with self._lock:
+                if callback in callbacks:
+                    callbacks.remove(callback)
+
+        return end
+
+    def look(self, key: str) -> None:
+        """Judge one run now, on the calling thread."""
+        with self._lock:
+            run, callbacks = self._runs[key]
+            changed = run.judge(self._evidence())
+            told = list(callbacks) if changed else []
+        for callback in told:
+            callback()
+
+    def forget(self) -> None:
+        """Start all runs anew, as after a reset; views stay and are told."""
+        with self._lock:
+            told = []
+            for key, (run, callbacks) in list(self._runs.items()):
+                fresh = ExerciseRun(run.exercise) if isinstance(run, ExerciseRun) else PredictionRun(run.prediction)
+                self._runs[key] = (fresh, callbacks)
+                told += callbacks
+        for callback in told:
+            callback()
+        self._wake.set()
+
+    def _work(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.wait(1.0 if self._runs else None)
+            self._wake.clear()
+            if self._stopping.wait(SETTLE):
+                return
+            for key in list(self._runs):
+                try:
+                    self.look(key)
+                except Exception as error:  # one check's fault must not end the others
+                    self.trouble = f"{key}: {type(error).__name__}: {error}"

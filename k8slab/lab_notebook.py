@@ -1,0 +1,56 @@
+"""What a notebook sees when its cells run in the wrong order: a sentence instead of a NameError.
+
+`k8slab lab` starts JupyterLab with PYTHONSTARTUP set to `notebook_startup.py`, which a kernel runs once, at its
+start. It defines the name `lab`, until `lab = Lab.open(...)` gives it its meaning.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, NoReturn
+
+PREVIOUS = "K8SLAB_PREVIOUS_PYTHONSTARTUP"
+"""The user's own PYTHONSTARTUP, which is run as well."""
+
+
+class NoLabYet:
+    """Stands for a lab that was not opened: whatever is asked of it, it says which cell comes first."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_") or name in ("shape", "dtype"):  # what Jupyter itself asks of any object
+            raise AttributeError(name)
+        from k8slab.errors import ClusterStateError
+
+        raise ClusterStateError(
+            "There is no lab in this notebook yet.", "Run its first cell, the one with Lab.open(...), and then this one."
+        )
+
+    def __repr__(self) -> str:
+        return "No lab yet: run the cell with Lab.open(...)."
+
+
+def environment(current: dict[str, str]) -> dict[str, str]:
+    """The environment in which kernels know the name `lab` from their start.
+
+    Args:
+        current: the environment to add to.
+    """
+    added = dict(current)
+    mine = str(Path(__file__).resolve().with_name("notebook_startup.py"))
+    if current.get("PYTHONSTARTUP") not in (None, "", mine):
+        added[PREVIOUS] = current["PYTHONSTARTUP"]
+    added["PYTHONSTARTUP"] = mine
+    return added
+
+
+def start(names: dict[str, Any]) -> None:
+    """Define `lab` in a kernel's names, and run what the user's own PYTHONSTARTUP holds.
+
+    Args:
+        names: the namespace in which cells run.
+    """
+    names.setdefault("lab", NoLabYet())
+    previous = os.environ.get(PREVIOUS)
+    if previous:
+        exec(compile(Path(previous).read_bytes(), previous, "exec"), names)

@@ -1,0 +1,152 @@
+"""One chapter's namespace in one cluster, followed: what a lab is made of underneath its calls."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+from k8slab.chapters.evidence import Evidence
+from k8slab.chapters.exercises import Chapter
+from k8slab.cluster.api import KINDS, Api
+from k8slab.cluster.contract import Cluster
+from k8slab.errors import LabError, NotFoundError, WaitTimeoutError
+from k8slab.guard import Guard
+from k8slab.mirror.mirror import Mirror
+from k8slab.mirror.timeline import Timeline
+from k8slab.progress import Progress
+
+RESET_SECONDS = 10.0
+ACCOUNT_SECONDS = 30.0
+
+_OWNERS = ("deployments", "statefulsets", "daemonsets", "cronjobs", "jobs", "replicasets", "replicationcontrollers")
+_RESET_GRACE = 1
+"""Seconds a Pod gets at a reset: nobody is waiting for its answers any more."""
+
+_KEPT = {("configmaps", "kube-root-ca.crt")}
+"""What Kubernetes itself puts into every namespace."""
+
+_KINDS_OF_EVIDENCE = ("Pod", "ReplicaSet", "Deployment", "Service", "EndpointSlice", "StatefulSet", "DaemonSet", "Job")
+
+
+class Session:
+    """A chapter's namespace, the guard in front of it and the mirror of it. Safe to use from several threads.
+
+    Args:
+        cluster: the cluster; closing the session gives it back.
+        chapter: the chapter; its name is the namespace's.
+    """
+
+    def __init__(self, cluster: Cluster, chapter: Chapter) -> None:
+        self.cluster = cluster
+        self.chapter = chapter
+        self.namespace = chapter.name
+        self.api = Api(cluster.kubeconfig, cluster.context)
+        self.guard = Guard(cluster, self.api)
+        self.mirror = Mirror(self.api, namespace=self.namespace)
+        self.timeline = Timeline()
+        self.since = time.time()
+        self.closed = False
+
+    def start(self) -> bool:
+        """Make the namespace if it is not there, and begin to follow it.
+
+        Returns:
+            Whether the namespace is new.
+        """
+        labels = {"k8slab.dev/chapter": self.chapter.name}
+        created = self.guard.create_namespace(self.namespace, labels)
+        self.mirror.listen(self.timeline.record)
+        self.mirror.start()
+        self.mirror.wait_synced()
+        self._wait_for_account()
+        self.since = time.time()
+        return created
+
+    def evidence(self) -> Evidence:
+        """What a check judges by, at this moment."""
+        store = self.mirror.store
+        objects = {kind: store.objects(kind, self.namespace) for kind in _KINDS_OF_EVIDENCE}
+        return Evidence(self.namespace, objects, self.timeline, self.since, time.time())
+
+    def reset(self, progress: Progress) -> float:
+        """Delete everything in the namespace, and wait until it is empty.
+
+        Args:
+            progress: told about the step.
+
+        Returns:
+            How long it took, in seconds.
+
+        Raises:
+            WaitTimeoutError: something was still there after 10 s.
+        """
+        started = time.monotonic()
+        with progress.step(f"Emptying the namespace {self.namespace}") as step:
+            for plural in _OWNERS:
+                self.guard.empty(self.namespace, plural)
+            self.guard.empty(self.namespace, "pods", _RESET_GRACE)
+            for plural in ("services", "ingresses", "configmaps", "secrets", "persistentvolumeclaims"):
+                for name in self._names(plural):
+                    with contextlib.suppress(NotFoundError):
+                        self.guard.delete_object(self.namespace, plural, name)
+            while left := self._left():
+                if time.monotonic() - started > RESET_SECONDS:
+                    raise WaitTimeoutError(
+                        f"the namespace {self.namespace} to be empty",
+                        RESET_SECONDS,
+                        ", ".join(left[:6]),
+                        "Run lab.reset() again; a Pod on a node that is down stays until the node is back.",
+                    )
+                step.detail(f"{len(left)} objects left")
+                time.sleep(0.1)
+        self.since = time.time()
+        return time.monotonic() - started
+
+    def close(self) -> None:
+        """Follow no more and give the cluster back. Safe to call twice."""
+        if self.closed:
+            return
+        self.closed = True
+        try:
+            self.mirror.stop()
+        finally:
+            self.cluster.close()
+
+    def answers(self) -> bool:
+        """Whether the cluster that was opened is still the one that answers."""
+        if self.closed:
+            return False
+        try:
+            self.guard.check_cluster()
+        except LabError:
+            return False
+        except OSError:
+            return False
+        return True
+
+    def _names(self, plural: str) -> list[str]:
+        objects, _ = self.api.list(plural, self.namespace)
+        names = [str(each["metadata"]["name"]) for each in objects]
+        return [name for name in names if (plural, name) not in _KEPT]
+
+    def _left(self) -> list[str]:
+        plurals = ("pods", "services", *_OWNERS)
+        return [f"{KINDS[plural].kind} {name}" for plural in plurals for name in self._names(plural)]
+
+    def _wait_for_account(self) -> None:
+        """Wait for the namespace's default service account: without it no Pod can be created there."""
+        deadline = time.monotonic() + ACCOUNT_SECONDS
+        path = f"/api/v1/namespaces/{self.namespace}/serviceaccounts/default"
+        while True:
+            try:
+                self.api.get(path)
+                return
+            except NotFoundError:
+                if time.monotonic() > deadline:
+                    raise WaitTimeoutError(
+                        f"the service account of the namespace {self.namespace}",
+                        ACCOUNT_SECONDS,
+                        "none",
+                        "kube-controller-manager makes it: is it running?",
+                    ) from None
+            time.sleep(0.05)

@@ -1,0 +1,105 @@
+"""How long healing took: a Pod leaves, its heir is created, placed, started, ready, reachable. Pure.
+
+The *heir* of a Pod is the first Pod of the same controller created after it left that is no
+other's heir, and only if the controller missed it: whoever is deleted because it is one too
+many has none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from k8slab.mirror.lives import Life, Lives
+
+COARSE = 1.0
+"""Seconds by which an API timestamp may be too early: it is cut to whole seconds."""
+
+PHASES = (
+    ("replacement created", "created"),
+    ("scheduled", "scheduled"),
+    ("process started", "started"),
+    ("ready", "ready"),
+    ("in endpoints", "endpoint"),
+)
+"""The phases of a recovery, with the field of `Life` that ends each."""
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """How one Pod was replaced.
+
+    Args:
+        victim: the Pod that left.
+        heir: the Pod that replaced it; None while there is none.
+        start: when the victim stopped counting, in epoch seconds.
+        phases: what has happened since, as (name, seconds since the start).
+        healed: seconds until the heir did what the victim had done: in endpoints if the victim
+            had been, else ready; None while it has not.
+    """
+
+    victim: Life
+    heir: Life | None
+    start: float
+    phases: tuple[tuple[str, float], ...]
+    healed: float | None
+
+
+def heirs(lives: Lives, owner: str) -> dict[str, str]:
+    """Who replaced whom among the Pods of one controller, as uids: victim to heir; "" while it is missing.
+
+    Args:
+        lives: all lives.
+        owner: uid of the controller.
+    """
+    pods = lives.of_owner(owner)
+    leavers = (life for life in pods if life.left is not None)
+    victims = sorted(leavers, key=lambda life: (life.left or 0, life.seen))
+    taken: set[str] = set()
+    found: dict[str, str] = {}
+    for index, victim in enumerate(victims):
+        moment = victim.left
+        assert moment is not None
+        earlier = {life.uid for life in victims[: index + 1]}
+        remaining = sum(1 for life in pods if life.uid not in earlier and life.counts_at(moment))
+        wanted = lives.wants(owner, moment)
+        if wanted is not None and remaining >= wanted:
+            continue
+        heir = next((life for life in pods if life.uid not in taken and _follows(life, victim, moment)), None)
+        found[victim.uid] = heir.uid if heir else ""
+        if heir is not None:
+            taken.add(heir.uid)
+    return found
+
+
+def _follows(life: Life, victim: Life, moment: float) -> bool:
+    if life.uid == victim.uid:
+        return False
+    if victim.missed_end and life.seen >= moment:
+        return True
+    return life.created >= moment - (0 if life.exact else COARSE) and life.seen >= victim.seen
+
+
+def recovery(lives: Lives, victim: str) -> Recovery | None:
+    """How a Pod was replaced, as far as it has come.
+
+    Args:
+        lives: all lives.
+        victim: uid of the Pod that left.
+
+    Returns:
+        None if the Pod is unknown, has not left, has no controller, or was not missed.
+    """
+    life = lives.get(victim)
+    if life is None or life.left is None or not life.owner:
+        return None
+    line = heirs(lives, life.owner)
+    if victim not in line:
+        return None
+    heir = lives.get(line[victim])
+    if heir is None:
+        return Recovery(life, None, life.left, (), None)
+    steps = [(name, getattr(heir, field)) for name, field in PHASES]
+    phases = tuple((name, max(0.0, moment - life.left)) for name, moment in steps if moment is not None)
+    goal = heir.endpoint if life.endpoint is not None else heir.ready
+    healed = None if goal is None else max(0.0, goal - life.left)
+    return Recovery(life, heir, life.left, phases, healed)

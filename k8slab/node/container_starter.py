@@ -1,0 +1,249 @@
+"""Starting one container: its image, its configuration, its pauses, its program.
+
+Events and reasons are those of pkg/kubelet/kuberuntime/kuberuntime_container.go
+(`startContainer`) and pkg/kubelet/images/image_manager.go of Kubernetes 1.36.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from k8slab.errors import LabError
+from k8slab.node import pod_spec
+from k8slab.node.backoff import Backoff, duration_text, replayed
+from k8slab.node.container_record import ContainerRecord
+from k8slab.node.container_status import Waiting
+from k8slab.node.environment import Lookup, MissingConfigError, environment, expand
+from k8slab.node.field_values import Surroundings, UnknownFieldError
+from k8slab.node.images import ImagePlan, UnknownImageError, resolve
+from k8slab.node.node_context import NodeContext
+from k8slab.node.node_events import EventType
+from k8slab.node.pod_spec import Container, Pod
+from k8slab.node.quantity import bytes_of
+from k8slab.node.runtime_client import RuntimeRefusedError
+from k8slab.node.service_variables import service_variables
+from k8slab.node.volumes import Mount, VolumeError
+
+PULL_SHOWN_SECONDS = 3.0
+"""How long `ErrImagePull` is shown before `ImagePullBackOff`; a kubelet's next look comes about then."""
+
+
+class ContainerStarter:
+    """Starts the containers of one Pod and remembers why one does not start.
+
+    Args:
+        node: the node.
+        runs: the Pod's runs by container name, latest first; shared with the Pod's worker.
+    """
+
+    def __init__(self, node: NodeContext, runs: dict[str, list[ContainerRecord]]) -> None:
+        self.waiting: dict[str, Waiting] = {}
+        self.images: dict[str, str] = {}
+        self.retry_at: dict[str, float] = {}
+        self._node = node
+        self._runs = runs
+        clock = node.clock
+        self._restarts = {name: replayed(each, clock.first, clock.longest) for name, each in runs.items()}
+        self._pulls: dict[str, Backoff] = {}
+        self._pull_errors: dict[str, str] = {}
+
+    def held_back(self, pod: Pod, container: Container) -> bool:
+        """Whether a container that ended must still wait; says so by status and Event.
+
+        Args:
+            pod: the Pod.
+            container: the container that is to run again.
+        """
+        name = container["name"]
+        runs = self._runs.get(name)
+        if not runs:
+            return False
+        finished = runs[0].finished or runs[0].created
+        backoff = self._restarts.get(name) or Backoff(
+            first=self._node.clock.first, longest=self._node.clock.longest
+        )
+        ends = backoff.ends(finished)
+        now = time.time()
+        if now >= ends:
+            self._restarts[name] = backoff.lengthened(finished, now)
+            self.retry_at.pop(name, None)
+            return False
+        full_name = pod_spec.name_of(pod)
+        text = f"back-off {duration_text(backoff.pause)} restarting failed container={name} pod={full_name}"
+        if self.waiting.get(name) != Waiting("CrashLoopBackOff", text) or name not in self.retry_at:
+            message = f"Back-off restarting failed container {name} in pod {full_name}"
+            self._event(pod, container, "Warning", "BackOff", message)
+        self.waiting[name] = Waiting("CrashLoopBackOff", text)
+        self.retry_at[name] = ends
+        return True
+
+    async def start(
+        self, pod: Pod, container: Container, attempt: int, lookup: Lookup, around: Surroundings
+    ) -> ContainerRecord | None:
+        """Start a container, or note in `waiting` and `retry_at` why not and when to try again.
+
+        Args:
+            pod: the Pod; its volumes are prepared.
+            container: the container.
+            attempt: 0 for its first run.
+            lookup: gives ConfigMaps and Secrets.
+            around: addresses and allocatable resources.
+
+        Returns:
+            The run, or None.
+
+        Raises:
+            RuntimeGoneError: the runtime does not answer.
+        """
+        name = container["name"]
+        plan = self._image(pod, container)
+        if plan is None:
+            return None
+        try:
+            variables = self._environment(pod, container, plan, lookup, around)
+            mounts = self._node.volumes.mounts(pod, container, variables)
+            request = self._request(pod, container, plan, variables, mounts, attempt)
+        except (MissingConfigError, UnknownFieldError, VolumeError, UnknownImageError) as error:
+            self._failed(pod, container, "CreateContainerConfigError", str(error))
+            return None
+        try:
+            answer = await self._node.runtime.ask("start_container", **request)
+        except RuntimeRefusedError as error:
+            self._failed(pod, container, error.reason or "RunContainerError", str(error))
+            return None
+        self._event(pod, container, "Normal", "Created", "Container created")
+        self._event(pod, container, "Normal", "Started", "Container started")
+        self.images[name] = plan.image_id
+        self.waiting.pop(name, None)
+        self.retry_at.pop(name, None)
+        return ContainerRecord.of(answer)
+
+    def recall_image(self, container: Container) -> None:
+        """Find out again what stands behind the image of a container that runs already."""
+        try:
+            self.images[container["name"]] = self._plan(container, [], []).image_id
+        except LabError:
+            # The catalogue has changed since; the container runs all the same.
+            self.images.setdefault(container["name"], "")
+
+    # -- image ---------------------------------------------------------------------------------
+
+    def _plan(self, container: Container, command: Sequence[str], args: Sequence[str]) -> ImagePlan:
+        return resolve(container["image"], command, args, self._node.settings.isolation)
+
+    def _image(self, pod: Pod, container: Container) -> ImagePlan | None:
+        """The plan for a container's image; None if it cannot be had (now)."""
+        image, name = container["image"], container["name"]
+        now = time.time()
+        backoff = self._pulls.get(image)
+        if backoff is not None and now < backoff.updated + backoff.pause:
+            text = f'Back-off pulling image "{image}"'
+            self._event(pod, container, "Normal", "BackOff", text)
+            self._event(pod, container, "Warning", "Failed", "Error: ImagePullBackOff")
+            self.waiting[name] = Waiting("ImagePullBackOff", f"{text}: {self._pull_errors[image]}")
+            self.retry_at[name] = backoff.updated + backoff.pause
+            return None
+        try:
+            plan = self._plan(container, container.get("command") or [], container.get("args") or [])
+        except LabError as error:
+            self._no_image(pod, container, error, now)
+            return None
+        self._pulls.pop(image, None)
+        present = f'Container image "{image}" already present on machine and can be accessed by the pod'
+        self._event(pod, container, "Normal", "Pulled", present)
+        if plan.stand_in:
+            self._event(pod, container, "Normal", "StandIn", plan.stand_in)
+        return plan
+
+    def _no_image(self, pod: Pod, container: Container, error: LabError, now: float) -> None:
+        image, name = container["image"], container["name"]
+        reason = getattr(error, "reason", "ErrImagePull")
+        if reason == "InvalidImageName":
+            text = f'Failed to apply default image tag "{image}": {error}'
+            self._event(pod, container, "Warning", "InspectFailed", text)
+        elif container.get("imagePullPolicy") == "Never":
+            reason = "ErrImageNeverPull"
+            text = f'Container image "{image}" is not present with pull policy of Never'
+            self._event(pod, container, "Warning", reason, text)
+        else:
+            text = str(error)
+            self._event(pod, container, "Normal", "Pulling", f'Pulling image "{image}"')
+            self._event(pod, container, "Warning", "Failed", f'Failed to pull image "{image}": {text}')
+            before = self._pulls.get(image) or Backoff(
+                first=self._node.clock.first, longest=self._node.clock.longest
+            )
+            self._pulls[image] = before.lengthened(now, now)
+            self._pull_errors[image] = f"{reason}: {text}"
+        self._event(pod, container, "Warning", "Failed", f"Error: {reason}")
+        self.waiting[name] = Waiting(reason, text)
+        self.retry_at[name] = now + (
+            PULL_SHOWN_SECONDS if reason == "ErrImagePull" else self._node.clock.first
+        )
+
+    # -- configuration -------------------------------------------------------------------------
+
+    def _environment(
+        self, pod: Pod, container: Container, plan: ImagePlan, lookup: Lookup, around: Surroundings
+    ) -> dict[str, str]:
+        links = bool(pod["spec"].get("enableServiceLinks", True))
+        services = service_variables(self._node.services.all(), pod["metadata"]["namespace"], links)
+        own = environment(pod, container, services, lookup, around)
+        return {**dict(plan.env), "HOSTNAME": pod_spec.hostname_of(pod), **own}
+
+    def _request(
+        self,
+        pod: Pod,
+        container: Container,
+        plan: ImagePlan,
+        variables: dict[str, str],
+        mounts: Sequence[Mount],
+        attempt: int,
+    ) -> dict[str, Any]:
+        """The runtime's `start_container` request."""
+        uid, name = pod["metadata"]["uid"], container["name"]
+        words = [expand(word, variables) for word in container.get("command") or []]
+        args = [expand(word, variables) for word in container.get("args") or []]
+        last_words = self._node.volumes.termination_log(uid, name, attempt)
+        target = container.get("terminationMessagePath") or "/dev/termination-log"
+        limit = ((container.get("resources") or {}).get("limits") or {}).get("memory")
+        return {
+            "pod": uid,
+            "container": secrets.token_hex(32),
+            "name": name,
+            "attempt": attempt,
+            "argv": list(self._plan(container, words, args).argv),
+            "env": [list(item) for item in variables.items()],
+            "working_dir": container.get("workingDir") or plan.working_dir,
+            "mounts": [mount.request() for mount in (*mounts, Mount(str(last_words), target, False))],
+            "read_only_paths": list(plan.read_only_paths),
+            "memory_limit": bytes_of(limit) if limit else 0,
+            "stdin": bool(container.get("stdin")),
+            "tty": bool(container.get("tty")),
+            "ports": pod_spec.tcp_ports(container),
+        }
+
+    def termination_file(self, pod: Pod, record: ContainerRecord) -> Path:
+        """Where a run's last words lie on this host."""
+        return self._node.volumes.termination_log(pod["metadata"]["uid"], record.name, record.attempt)
+
+    def _failed(self, pod: Pod, container: Container, reason: str, message: str) -> None:
+        name = container["name"]
+        self._event(pod, container, "Warning", "Failed", f"Error: {message}")
+        self.waiting[name] = Waiting(reason, message)
+        self.retry_at[name] = time.time() + self._node.clock.first
+
+    def _event(self, pod: Pod, container: Container, kind: EventType, reason: str, message: str) -> None:
+        self._node.events.pod(pod, kind, reason, message, field_path(pod, container["name"]))
+
+
+def field_path(pod: Pod, name: str) -> str:
+    """The path of a container in its Pod, as Events carry it: `spec.containers{web}`."""
+    if pod_spec.is_init(pod, name):
+        return f"spec.initContainers{{{name}}}"
+    if any(each["name"] == name for each in pod_spec.ephemeral_containers(pod)):
+        return f"spec.ephemeralContainers{{{name}}}"
+    return f"spec.containers{{{name}}}"

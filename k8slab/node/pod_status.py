@@ -1,0 +1,194 @@
+"""The status of a Pod as Kubernetes 1.36 writes it, from what runs and what was asked for. Pure.
+
+Source of the rules: pkg/kubelet/kubelet_pods.go (`getPhase`, `generateAPIPodStatus`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from k8slab.node import pod_spec
+from k8slab.node.container_status import ContainerFacts, container_statuses, timestamp
+from k8slab.node.pod_conditions import pod_conditions
+from k8slab.node.pod_spec import Pod
+
+
+@dataclass(frozen=True)
+class PodFacts:
+    """What the node knows of a Pod.
+
+    Args:
+        host: the node's own address.
+        address: the Pod's address, or empty before it has one.
+        sandbox: whether its network is there.
+        containers: what is known of its containers.
+        terminal: whether all its containers were ended for good.
+        failure: reason and message if the node itself ended or refused the Pod.
+    """
+
+    host: str
+    address: str = ""
+    sandbox: bool = False
+    containers: ContainerFacts = field(default_factory=ContainerFacts)
+    terminal: bool = False
+    failure: tuple[str, str] | None = None
+
+
+def pod_status(pod: Pod, facts: PodFacts, old: Mapping[str, Any], now: float) -> dict[str, Any]:
+    """A Pod's status, as a strategic merge patch of `status` carries it.
+
+    Fields of others (their conditions, `qosClass`, resource claims) are left out and so stay;
+    what is to vanish is null.
+
+    Args:
+        pod: the Pod as the API shows it.
+        facts: what the node knows.
+        old: the status that was written last, or the API's own.
+        now: the present (epoch s).
+    """
+    known = replace(facts.containers, waiting={}) if facts.terminal else facts.containers
+    regular = container_statuses(pod, pod_spec.containers(pod), known, old.get("containerStatuses") or [])
+    init = container_statuses(
+        pod, pod_spec.init_containers(pod), known, old.get("initContainerStatuses") or []
+    )
+    ephemeral = container_statuses(
+        pod, pod_spec.ephemeral_containers(pod), known, old.get("ephemeralContainerStatuses") or []
+    )
+    if facts.terminal:
+        _end_unknown(regular)
+    phase = _settled_phase(pod, facts, old, phase_of(pod, regular, init, facts))
+    reason, message = _explanation(facts, old, phase)
+    status: dict[str, Any] = {
+        "observedGeneration": pod["metadata"].get("generation", 0),
+        "phase": phase,
+        "reason": reason,
+        "message": message,
+        "hostIP": facts.host,
+        "hostIPs": [{"ip": facts.host}],
+        "startTime": old.get("startTime") or timestamp(now),
+        "conditions": pod_conditions(
+            pod, phase, [*init, *regular], facts.sandbox and not facts.terminal, old, now
+        ),
+        "containerStatuses": sorted(regular, key=lambda status: str(status["name"])),
+    }
+    if facts.address:
+        status["podIP"] = facts.address
+        status["podIPs"] = [{"ip": facts.address}]
+    if init:
+        status["initContainerStatuses"] = init
+    if ephemeral:
+        status["ephemeralContainerStatuses"] = sorted(ephemeral, key=lambda status: str(status["name"]))
+    return status
+
+
+def _end_unknown(statuses: Sequence[dict[str, Any]]) -> None:
+    """Show containers without a known end as ended: the Pod is over, and none may look alive.
+
+    The rule is status_manager.go's (`TerminatePod`).
+    """
+    for status in statuses:
+        if "terminated" not in status["state"]:
+            status["state"] = {
+                "terminated": {
+                    "exitCode": 137,
+                    "finishedAt": None,
+                    "message": "The container could not be located when the pod was terminated",
+                    "reason": "ContainerStatusUnknown",
+                    "startedAt": None,
+                }
+            }
+            status["ready"] = status["started"] = False
+
+
+def _settled_phase(pod: Pod, facts: PodFacts, old: Mapping[str, Any], phase: str) -> str:
+    """The phase, given that a Pod never leaves a terminal one."""
+    for earlier in ((pod.get("status") or {}).get("phase"), old.get("phase")):
+        if pod_spec.is_terminal(earlier):
+            return str(earlier)
+    if facts.failure is not None:
+        return "Failed"
+    if facts.terminal and not pod_spec.is_terminal(phase):
+        # Its containers are gone and it did not end by itself: status_manager.go, TerminatePod.
+        return "Failed"
+    return phase
+
+
+def _explanation(facts: PodFacts, old: Mapping[str, Any], phase: str) -> tuple[str | None, str | None]:
+    if facts.failure is not None:
+        return facts.failure
+    if phase == old.get("phase"):
+        return old.get("reason"), old.get("message")
+    return None, None
+
+
+def phase_of(
+    pod: Pod, regular: Sequence[Mapping[str, Any]], init: Sequence[Mapping[str, Any]], facts: PodFacts
+) -> str:
+    """The phase that follows from the containers' states."""
+    if _initialization_failed(pod, init):
+        return "Failed"
+    counts = {"running": 0, "waiting": 0, "stopped": 0, "succeeded": 0, "final": 0}
+    specs = {spec["name"]: spec for spec in pod_spec.containers(pod)}
+    for status in regular:
+        ended = status["state"].get("terminated")
+        if "waiting" in status["state"]:
+            ended = status["lastState"].get("terminated")
+            if ended is None:
+                counts["waiting"] += 1
+                continue
+            # A container that waits for its next run counts as stopped, never as succeeded.
+            counts["stopped"] += 1
+        elif "running" in status["state"]:
+            counts["running"] += 1
+            continue
+        else:
+            counts["stopped"] += 1
+            counts["succeeded"] += ended["exitCode"] == 0
+        counts["final"] += not pod_spec.should_restart(pod, specs[status["name"]], ended["exitCode"])
+    was_initialized = counts["running"] or counts["stopped"]
+    unfinished, unstarted, waiting, running = _pending_initialization(pod, init)
+    counts["waiting"] += waiting
+    counts["running"] += running
+    if unfinished or (unstarted and not was_initialized) or counts["waiting"]:
+        return "Pending"
+    if counts["running"]:
+        return "Running"
+    if not counts["stopped"]:
+        return "Pending"
+    if not facts.terminal and counts["stopped"] != counts["final"]:
+        return "Running"
+    return "Succeeded" if counts["stopped"] == counts["succeeded"] else "Failed"
+
+
+def _initialization_failed(pod: Pod, init: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether an init container ended badly and is not to run again."""
+    specs = {spec["name"]: spec for spec in pod_spec.init_containers(pod)}
+    for status in init:
+        spec = specs[status["name"]]
+        ended = status["state"].get("terminated")
+        if ended is None and "waiting" in status["state"]:
+            ended = status["lastState"].get("terminated")
+        failed = ended and ended["exitCode"] and not pod_spec.is_sidecar(spec)
+        if failed and not pod_spec.should_restart(pod, spec, ended["exitCode"]):
+            return True
+    return False
+
+
+def _pending_initialization(pod: Pod, init: Sequence[Mapping[str, Any]]) -> tuple[int, int, int, int]:
+    """Init containers still to finish, sidecars still to start, sidecars that wait, sidecars that run."""
+    specs = {spec["name"]: spec for spec in pod_spec.init_containers(pod)}
+    unfinished = unstarted = waiting = running = 0
+    for status in init:
+        state = status["state"]
+        never_ran = "waiting" in state and not status["lastState"].get("terminated")
+        if not pod_spec.is_sidecar(specs[status["name"]]):
+            unfinished += "running" in state or never_ran
+        elif "running" in state:
+            running += 1
+            unstarted += not status["started"]
+        elif never_ran:
+            waiting += 1
+            unstarted += 1
+    return unfinished, unstarted, waiting, running

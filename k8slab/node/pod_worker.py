@@ -1,0 +1,260 @@
+"""The life of one Pod on this node: one task that looks at what is and does what is missing.
+
+It is woken by the API (the Pod changed), by the runtime (a container exited), by probes and by
+its own timers; each time it compares and acts, as the kubelet's pod workers do
+(pkg/kubelet/pod_workers.go, pkg/kubelet/kuberuntime/kuberuntime_manager.go of Kubernetes 1.36).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from k8slab.node import pod_spec
+from k8slab.node.container_record import ContainerRecord
+from k8slab.node.container_runs import ContainerRuns
+from k8slab.node.container_starter import ContainerStarter
+from k8slab.node.container_status import ContainerFacts
+from k8slab.node.field_values import Surroundings
+from k8slab.node.node_context import NodeContext
+from k8slab.node.pod_ending import PodEnding
+from k8slab.node.pod_setup import PodSetup
+from k8slab.node.pod_spec import Container, Pod
+from k8slab.node.pod_status import PodFacts, pod_status
+from k8slab.node.runtime_client import RuntimeGoneError
+from k8slab.node.status_writer import StatusWriter, covers
+from k8slab.node.unsupported import unsupported_fields
+
+log = logging.getLogger(__name__)
+
+DEADLINE_REASON = "DeadlineExceeded"
+DEADLINE_MESSAGE = "Pod was active on the node longer than the specified deadline"
+
+
+class PodWorker:
+    """Runs one Pod, from the moment it is bound to this node until it is gone.
+
+    Args:
+        node: the node.
+        pod: the Pod as the API shows it.
+        address: its address, if it runs already (the agent was restarted).
+        records: its runs, likewise.
+    """
+
+    def __init__(
+        self, node: NodeContext, pod: Pod, address: str = "", records: Sequence[ContainerRecord] = ()
+    ) -> None:
+        self.node = node
+        self.pod = pod
+        self.uid: str = pod["metadata"]["uid"]
+        self.vanished = False
+        self.terminal = False
+        self.failure: tuple[str, str] | None = None
+        self.writer = StatusWriter(node.client, pod)
+        self.runs = ContainerRuns(self, records)
+        self.starter = ContainerStarter(node, self.runs.by_name)
+        self.setup = PodSetup(self, address)
+        self.ending = PodEnding(self)
+        self._wake = asyncio.Event()
+
+    # -- what happens outside ------------------------------------------------------------------
+
+    def update(self, pod: Pod) -> None:
+        """Take note of a change of the Pod in the API."""
+        self.pod = pod
+        current = int(pod["metadata"]["resourceVersion"]) >= self.writer.version
+        if current and not self.writer.pending and self.writer.wanted is not None:
+            if not covers(pod.get("status"), self.writer.wanted):
+                # Somebody else changed what is the node's to say, as the node controller does.
+                self.writer.write(self.writer.wanted, again=True)
+        self.wake()
+
+    def vanish(self) -> None:
+        """Take note that the Pod is no longer in the API."""
+        self.vanished = True
+        self.writer.gone = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Have the Pod looked at, now."""
+        self._wake.set()
+
+    # -- the loop ------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Look after the Pod until it is gone from API and node."""
+        writing = asyncio.create_task(self.writer.run())
+        try:
+            for field, text in unsupported_fields(self.pod):
+                self.node.events.pod(self.pod, "Warning", "Unsupported", text, field)
+            self.runs.adopt()
+            while not self.ending.finished:
+                self._wake.clear()
+                try:
+                    await self._sync()
+                except RuntimeGoneError:
+                    await self.node.runtime.connected.wait()
+                    continue
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._pause()):
+                        await self._wake.wait()
+        finally:
+            writing.cancel()
+            self.runs.close()
+            self.ending.close()
+            self.node.objects.release(self.uid)
+
+    async def _sync(self) -> None:
+        self._check_deadline()
+        if self.vanished or pod_spec.is_deleted(self.pod) or self.failure or self.is_over():
+            await self.ending.proceed()
+            return
+        self.publish()
+        if not await self.setup.ready():
+            self.publish()
+            return
+        for container in self._to_start():
+            if not self.starter.held_back(self.pod, container):
+                await self._start(container)
+        self.publish()
+
+    def _pause(self) -> float | None:
+        """Seconds until something is due by itself."""
+        due = [*self.starter.retry_at.values(), *self.setup.due()]
+        deadline = self._deadline()
+        if deadline is not None and not self.failure:
+            due.append(deadline)
+        return max(0.01, min(due) - time.time()) if due and not self.ending.begun else None
+
+    # -- containers ----------------------------------------------------------------------------
+
+    def _to_start(self) -> list[Container]:
+        """The containers that should run now and do not, in the order to start them."""
+        wanted: list[Container] = []
+        initialized = any(self.runs.latest(each["name"]) for each in pod_spec.containers(self.pod))
+        for container in pod_spec.init_containers(self.pod):
+            run = self.runs.latest(container["name"])
+            if pod_spec.is_sidecar(container):
+                if run is None or not run.running:
+                    wanted.append(container)
+                if not initialized and (run is None or not self.runs.is_started(run)):
+                    return wanted
+            elif not initialized and not (run and not run.running and run.exit_code == 0):
+                return wanted if run and run.running else [*wanted, container]
+        for container in (*pod_spec.containers(self.pod), *pod_spec.ephemeral_containers(self.pod)):
+            run = self.runs.latest(container["name"])
+            if run is None or (not run.running and self._restarts(container, run)):
+                wanted.append(container)
+        return wanted
+
+    def _restarts(self, container: Container, run: ContainerRecord) -> bool:
+        if container in pod_spec.ephemeral_containers(self.pod):
+            return False
+        return pod_spec.should_restart(self.pod, container, run.exit_code)
+
+    async def _start(self, container: Container) -> None:
+        name = container["name"]
+        lookup = await self.setup.lookup()
+        run = await self.starter.start(self.pod, container, self._attempt(name), lookup, self.surroundings())
+        if run is not None:
+            await self.runs.began(container, run)
+
+    def _attempt(self, name: str) -> int:
+        """The number of a container's next run, also after the runtime has forgotten the earlier ones."""
+        run = self.runs.latest(name)
+        if run is not None:
+            return run.attempt + 1
+        status = self.pod.get("status") or {}
+        kinds = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+        for old in (each for kind in kinds for each in status.get(kind) or []):
+            if old["name"] == name and old.get("containerID"):
+                return int(old.get("restartCount") or 0) + 1
+        return 0
+
+    def is_over(self) -> bool:
+        """Whether nothing of the Pod is to run any more, by its own restart policy."""
+        phase = (self.pod.get("status") or {}).get("phase")
+        if pod_spec.is_terminal(phase) or self.terminal:
+            return True
+        for container in pod_spec.init_containers(self.pod):
+            run = self.runs.latest(container["name"])
+            if run and not run.running and run.exit_code and not pod_spec.is_sidecar(container):
+                if not pod_spec.should_restart(self.pod, container, run.exit_code):
+                    return True
+        for container in pod_spec.containers(self.pod):
+            run = self.runs.latest(container["name"])
+            if run is None or run.running or pod_spec.should_restart(self.pod, container, run.exit_code):
+                return False
+        return True
+
+    # -- status --------------------------------------------------------------------------------
+
+    def surroundings(self) -> Surroundings:
+        """What the Pod may read about the world."""
+        return Surroundings(self.node.address, self.setup.address, self.node.allocatable)
+
+    def publish(self) -> None:
+        """Have the Pod's status written as it is now."""
+        facts = PodFacts(
+            host=self.node.address,
+            address=self.setup.address,
+            sandbox=self.setup.sandbox,
+            containers=ContainerFacts(
+                runs=self.runs.settled(),
+                waiting=self.starter.waiting,
+                images=self.starter.images,
+                messages=self.runs.messages,
+                started=self.runs.is_started,
+                ready=self.runs.is_ready,
+            ),
+            terminal=self.terminal,
+            failure=self.failure,
+        )
+        old: dict[str, Any] = self.writer.wanted or self.pod.get("status") or {}
+        self.writer.write(pod_status(self.pod, facts, old, time.time()))
+
+    def _deadline(self) -> float | None:
+        seconds = self.pod["spec"].get("activeDeadlineSeconds")
+        status: dict[str, Any] = self.writer.wanted or self.pod.get("status") or {}
+        if seconds is None or not status.get("startTime"):
+            return None
+        return datetime.fromisoformat(status["startTime"]).timestamp() + float(seconds)
+
+    def _check_deadline(self) -> None:
+        deadline = self._deadline()
+        if deadline is not None and time.time() >= deadline and not self.failure and not self.is_over():
+            self.node.events.pod(self.pod, "Normal", DEADLINE_REASON, DEADLINE_MESSAGE)
+            self.failure = (DEADLINE_REASON, DEADLINE_MESSAGE)
+
+    def refuse(self, reason: str, message: str) -> None:
+        """Refuse to run the Pod: it fails, and the status says why."""
+        self.node.events.pod(self.pod, "Warning", reason, message)
+        self.failure = (reason, message)
+
+    # -- the runtime came back -----------------------------------------------------------------
+
+    def reconcile(self, address: str | None, records: Sequence[ContainerRecord]) -> None:
+        """Compare with what the runtime knows after it was away.
+
+        Args:
+            address: the Pod's address as the runtime has it, or None if it does not know the Pod.
+            records: its runs.
+        """
+        known = {record.container: record for record in records}
+        now = time.time()
+        for run in [each for runs in self.runs.by_name.values() for each in runs if each.running]:
+            found = known.get(run.container)
+            if found is None:
+                # containerd, too, says 255 of a container that it lost sight of.
+                found = replace(run, running=False, finished=now, exit_code=255)
+            if not found.running:
+                self.runs.exited(found)
+        if address is None and self.setup.sandbox:
+            self.setup.lost_sandbox()
+        self.wake()

@@ -1,0 +1,202 @@
+// Geometry of the live map: slots and the element's width in, rectangles and lines out. Pure; measures nothing.
+// Lengths are CSS pixels. A status never has a place here, so a change of status moves nothing.
+
+const POD = { height: 92, gutter: 42, least: 158, lane: 12 };
+const NODE = { least: 210, top: 22, foot: 42, footTwoLines: 58, padding: 12 };
+const SERVICE = { height: 48, least: 270, most: 380, gap: 16, rowGap: 22 };
+const CHIP = { height: 32, width: 236, gap: 10 };
+const MANY_PODS = 400;
+
+function bySlot(section) {
+  return Object.entries(section ?? {}).sort(([a, x], [b, y]) => x.slot - y.slot || (a < b ? -1 : 1));
+}
+
+function isCompact(pod, nodes) {
+  return !pod.node || !nodes[pod.node];
+}
+
+/** Arrange a scene at a width. `kept` remembers how many rows were ever needed, so that nothing shrinks or jumps. */
+function arrange(scene, width, kept) {
+  const pad = width >= 1000 ? 24 : 16;
+  const inner = width - 2 * pad;
+  const plan = { width, pad, services: {}, nodes: {}, pods: {}, edges: [], heirs: [], collapsed: false };
+  const shown = bySlot(scene.nodes).filter(([uid, node]) =>
+    !node.control_plane || Object.values(scene.pods).some((pod) => pod.node === uid));
+  plan.collapsed = Object.keys(scene.pods).length > MANY_PODS;
+  let y = placeServices(scene, plan, inner);
+  plan.busTop = y;
+  plan.busStep = Math.max(4, Math.min(8, 40 / Math.max(1, Object.keys(plan.services).length)));
+  y += 26 + plan.busStep * Math.max(0, Object.keys(plan.services).length - 1);
+  y = placeNodes(scene, shown, plan, inner, y, kept);
+  y = placeLane(scene, plan, inner, y, kept);
+  plan.height = y;
+  if (!plan.collapsed) routeEdges(scene, plan);
+  routeHeirs(scene, plan);
+  return plan;
+}
+
+function placeServices(scene, plan, inner) {
+  const services = bySlot(scene.services);
+  plan.label = { x: plan.pad, y: 18 };
+  if (!services.length) return 30;
+  const count = services.length;
+  const fit = Math.max(1, Math.floor((inner + SERVICE.gap) / (SERVICE.least + SERVICE.gap)));
+  const rows = Math.ceil(count / fit);
+  const columns = Math.ceil(count / rows);
+  const w = Math.min(SERVICE.most, (inner - (columns - 1) * SERVICE.gap) / columns);
+  const left = plan.pad + (inner - columns * w - (columns - 1) * SERVICE.gap) / 2;
+  const beside = left - plan.pad > 96;
+  const top = beside ? 4 : 28;
+  plan.label.y = beside ? top + SERVICE.height / 2 + 4 : 18;
+  services.forEach(([uid], index) => {
+    const row = Math.floor(index / columns);
+    const x = left + (index % columns) * (w + SERVICE.gap);
+    const y = top + row * (SERVICE.height + SERVICE.rowGap);
+    plan.services[uid] = { x, y, w, h: SERVICE.height, index, last: row === rows - 1, gap: SERVICE.gap };
+  });
+  return top + rows * SERVICE.height + (rows - 1) * SERVICE.rowGap;
+}
+
+function placeNodes(scene, shown, plan, inner, y, kept) {
+  const count = Math.max(1, shown.length);
+  const fit = Math.max(1, Math.floor((inner + 14) / (NODE.least + 14)));
+  const rows = Math.ceil(count / fit);
+  const columns = Math.ceil(count / rows);
+  const gap = rows > 1 ? 26 : 14;
+  const nodeWidth = (inner - (columns - 1) * gap) / columns;
+  const room = nodeWidth - 2 * NODE.padding;
+  const across = Math.max(1, Math.floor((room + POD.lane) / (POD.least + POD.lane)));
+  const podWidth = (room - (across - 1) * POD.lane) / across;
+  let podRows = Math.max(1, kept[`rows${across}`] ?? 1);
+  if (!plan.collapsed) {
+    for (const pod of Object.values(scene.pods)) {
+      if (!isCompact(pod, scene.nodes)) podRows = Math.max(podRows, Math.floor(pod.slot / across) + 1);
+    }
+  }
+  kept[`rows${across}`] = podRows;
+  const foot = nodeWidth < 330 ? NODE.footTwoLines : NODE.foot;
+  const body = plan.collapsed ? 150 : NODE.top + podRows * (POD.height + POD.gutter);
+  const height = body + foot;
+  const rowGap = rows > 1 ? 34 : 0;
+  Object.assign(plan, { columns, gap, across, podWidth, nodeTops: [], nodeHeight: height, foot, rowGap });
+  shown.forEach(([uid], index) => {
+    const row = Math.floor(index / columns);
+    const column = index % columns;
+    const place = { x: plan.pad + column * (nodeWidth + gap), y: y + row * (height + rowGap), w: nodeWidth,
+      h: height, foot, row, column };
+    plan.nodes[uid] = place;
+    plan.nodeTops[row] = place.y;
+  });
+  if (!plan.collapsed) {
+    for (const [uid, pod] of Object.entries(scene.pods)) {
+      const node = plan.nodes[pod.node];
+      if (!node) continue;
+      const row = Math.floor(pod.slot / across);
+      const column = pod.slot % across;
+      plan.pods[uid] = {
+        x: node.x + NODE.padding + column * (podWidth + POD.lane),
+        y: node.y + NODE.top + row * (POD.height + POD.gutter),
+        w: podWidth, h: POD.height, row, node, compact: false,
+      };
+    }
+  }
+  return y + (shown.length ? rows * height + (rows - 1) * rowGap : 0) + 14;
+}
+
+function placeLane(scene, plan, inner, y, kept) {
+  const beside = plan.width >= 620;
+  const left = plan.pad + (beside ? 176 : 16);
+  const room = plan.pad + inner - 14 - left;
+  const across = Math.max(1, Math.floor((room + CHIP.gap) / (CHIP.width + CHIP.gap)));
+  const w = Math.min(CHIP.width, room);
+  const top = y + (beside ? 9 : 32);
+  let rows = kept.lane ?? 1;
+  let more = 0;
+  for (const [uid, pod] of Object.entries(scene.pods)) {
+    if (plan.nodes[pod.node]) continue;
+    const row = Math.floor(pod.slot / across);
+    if (row > 3) { more += 1; continue; }
+    rows = Math.max(rows, row + 1);
+    plan.pods[uid] = { x: left + (pod.slot % across) * (w + CHIP.gap), y: top + row * (CHIP.height + 8), w,
+      h: CHIP.height, row, node: null, compact: true };
+  }
+  kept.lane = rows;
+  const height = (beside ? 18 : 41) + rows * CHIP.height + (rows - 1) * 8;
+  plan.lane = { x: plan.pad, y, w: inner, h: height, beside, left, more };
+  return y + height + 2;
+}
+
+/** A line through points with rounded corners. */
+function rounded(points, radius = 8) {
+  const kept = points.filter((p, i) => !i || Math.abs(p[0] - points[i - 1][0]) + Math.abs(p[1] - points[i - 1][1]) > 0.5);
+  let path = `M${kept[0][0].toFixed(1)} ${kept[0][1].toFixed(1)}`;
+  for (let i = 1; i < kept.length - 1; i += 1) {
+    const [ax, ay] = kept[i - 1], [bx, by] = kept[i], [cx, cy] = kept[i + 1];
+    const before = Math.hypot(bx - ax, by - ay), after = Math.hypot(cx - bx, cy - by);
+    const r = Math.min(radius, before / 2, after / 2);
+    const sx = bx - ((bx - ax) / before) * r, sy = by - ((by - ay) / before) * r;
+    const ex = bx + ((cx - bx) / after) * r, ey = by + ((cy - by) / after) * r;
+    path += `L${sx.toFixed(1)} ${sy.toFixed(1)}Q${bx.toFixed(1)} ${by.toFixed(1)} ${ex.toFixed(1)} ${ey.toFixed(1)}`;
+  }
+  const [x, y] = kept[kept.length - 1];
+  return `${path}L${x.toFixed(1)} ${y.toFixed(1)}`;
+}
+
+/** From a Service down its stem, along its own bus in the gutter, and into each Pod: above, or from its left side. */
+function routeEdges(scene, plan) {
+  for (const [id, edge] of Object.entries(scene.edges ?? {})) {
+    const from = plan.services[edge.service];
+    const to = plan.pods[edge.pod];
+    if (!from || !to || to.compact) continue;
+    const shift = (from.index % 3) * 3;
+    const bus = plan.busTop + 12 + from.index * plan.busStep;
+    const stem = from.x + from.w / 2;
+    const points = [[stem, from.y + from.h]];
+    if (!from.last) {
+      const below = from.y + from.h + SERVICE.rowGap / 2;
+      points.push([stem, below], [from.x - from.gap / 2, below]);
+    }
+    points.push([points[points.length - 1][0], bus]);
+    const direct = to.row === 0;
+    const target = direct ? to.x + to.w / 2 + (from.index % 5) * 10 : to.x - 5 - shift / 1.5;
+    if (to.node.row > 0) {
+      const gap = to.node.x - Math.min(plan.gap, 16) / 2 - shift;
+      const above = plan.nodeTops[to.node.row] - plan.rowGap / 2 + shift;
+      points.push([gap, bus], [gap, above], [target, above]);
+    } else {
+      points.push([target, bus]);
+    }
+    if (direct) points.push([target, to.y]);
+    else points.push([target, to.y + 20 + shift * 3], [to.x, to.y + 20 + shift * 3]);
+    plan.edges.push({ id, state: edge.state, service: edge.service, pod: edge.pod, path: rounded(points),
+      end: points[points.length - 1] });
+  }
+  const order = { terminating: 0, "not-ready": 1, ready: 2 };
+  plan.edges.sort((a, b) => order[a.state] - order[b.state]);
+}
+
+/** From a Pod that goes to the one that came for it, through the gutters under the Pods. */
+function routeHeirs(scene, plan) {
+  let count = 0;
+  for (const [uid, pod] of Object.entries(scene.pods)) {
+    const from = plan.pods[uid];
+    const to = pod.heir && plan.pods[pod.heir];
+    if (!from || !to || from.compact || to.compact) continue;
+    const nudge = (count % 3) * 2;
+    count += 1;
+    const out = from.x + from.w - 10 - nudge; // right of the note under the Pod, which keeps clear of both ends
+    const into = to.x + to.w - 22 - nudge;
+    const low = from.y + from.h + 27 + nudge;
+    const lowTo = to.y + to.h + 27 + nudge;
+    const points = [[out, from.y + from.h], [out, low]];
+    if (from.node.row === to.node.row && from.row !== to.row) {
+      points.push([to.x - 4, low], [to.x - 4, lowTo]);
+    } else if (from.node.row !== to.node.row) {
+      const gap = to.node.x - Math.min(plan.gap, 16) / 2 - 4;
+      points.push([gap, low], [gap, lowTo]);
+    }
+    points.push([into, lowTo], [into, to.y + to.h + 3]);
+    const a = points[1], b = points[2];
+    plan.heirs.push({ uid, heir: pod.heir, path: rounded(points), at: [(a[0] + b[0]) / 2, low] });
+  }
+}

@@ -1,0 +1,199 @@
+// What stands around the drawing, in HTML, so that it wraps: header, control plane, owners, recovery, story, legend, text.
+
+const PHASE_COLOURS = 6;
+const BADGES = {
+  live: ["live", "good"], reconnecting: ["reconnecting", "warn"], stale: ["stale", "bad"],
+  saved: ["saved picture", "quiet"], waiting: ["waiting for the kernel", "quiet"],
+};
+
+function clockTime(moment) {
+  return new Date(moment * 1000).toLocaleTimeString([], { hour12: false });
+}
+
+function icon(look, size = 16) {
+  const svg = make("svg", { width: size, height: size, viewBox: "-8 -8 16 16", "aria-hidden": "true", class: "k8-icon" });
+  svg.append(mark(look, 0, 0, 6));
+  return svg;
+}
+
+function section(name, className) {
+  const node = html("section", `k8-row ${className}`);
+  const label = html("h4", "k8-heading", name);
+  const body = html("div", "k8-body");
+  node.append(label, body);
+  return [node, body];
+}
+
+/** Keep one child element a key, in the order given; `fill` is called where the signature changed. */
+function keyed(parent, entries, create, fill) {
+  const known = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+  entries.forEach(([key, value], index) => {
+    let child = known.get(key);
+    known.delete(key);
+    if (!child) {
+      child = create(key, value);
+      child.dataset.key = key;
+    }
+    const signature = JSON.stringify(value);
+    if (child.signature !== signature) {
+      child.signature = signature;
+      fill(child, value, key);
+    }
+    if (parent.children[index] !== child) parent.insertBefore(child, parent.children[index] ?? null);
+  });
+  for (const child of known.values()) child.remove();
+}
+
+function buildPanels(root) {
+  const panels = { badgeState: "" };
+  const header = html("header", "k8-header");
+  panels.title = html("h3", "k8-map-title");
+  panels.badge = html("span", "k8-badge", "", { role: "status" });
+  panels.backend = html("span", "k8-backend");
+  panels.changes = html("span", "k8-changes");
+  header.append(panels.title, panels.badge, panels.backend, panels.changes);
+  [panels.planeRow, panels.plane] = section("Control plane", "k8-plane");
+  [panels.ownersRow, panels.owners] = section("Owners", "k8-owners");
+  panels.stage = html("div", "k8-stage");
+  [panels.recoveryRow, panels.recovery] = section("Recovery", "k8-recovery");
+  [panels.storyRow, panels.story] = section("What happened", "k8-story");
+  panels.log = html("ol", "k8-log", "", { role: "log", "aria-live": "off", tabindex: "0", "aria-label": "What happened, oldest first" });
+  panels.story.append(panels.log);
+  panels.legend = buildLegend();
+  panels.tree = html("div", "k8-unseen", "", { role: "region", "aria-label": "The same state as text" });
+  panels.list = html("ul", "", "", { "aria-live": "polite" });
+  panels.tree.append(panels.list);
+  root.append(header, panels.planeRow, panels.ownersRow, panels.stage, panels.recoveryRow, panels.storyRow, panels.legend,
+    panels.tree);
+  return panels;
+}
+
+function buildLegend() {
+  const legend = html("footer", "k8-legend", "", { "aria-label": "Legend" });
+  for (const [look, word] of Object.entries(LOOKS)) {
+    const item = html("span", "k8-legend-item");
+    item.append(icon(look, 14), html("span", "", word));
+    legend.append(item);
+  }
+  for (const [state, word] of [["ready", "gets requests"], ["not-ready", "not ready: gets none"], ["terminating", "leaving"]]) {
+    const svg = make("svg", { width: 34, height: 10, "aria-hidden": "true" });
+    svg.append(make("path", { d: "M1 5H33", class: `k8-line k8-line-${state}` }));
+    const item = html("span", "k8-legend-item");
+    item.append(svg, html("span", "", word));
+    legend.append(item);
+  }
+  const item = html("span", "k8-legend-item");
+  item.append(html("span", "k8-legend-box"), html("span", "", "dashed box, or the word played: k8slab stands in for the real part"));
+  legend.append(item);
+  return legend;
+}
+
+function drawHeader(panels, scene, link) {
+  say(panels.title, scene.title ?? "");
+  const state = link === "live" ? scene.badge?.state ?? "live" : link;
+  const [word, tone] = BADGES[state] ?? [state, "quiet"];
+  const since = state === "saved" ? scene.moment : scene.badge?.since;
+  const when = state === "live" || state === "waiting" || !since ? "" : `${state === "saved" ? " of" : " since"} ${clockTime(since)}`;
+  if (panels.badgeState !== word + when) {
+    panels.badgeState = word + when;
+    panels.badge.className = `k8-badge k8-badge-${tone}`;
+    panels.badge.replaceChildren(icon({ good: "running", warn: "starting", bad: "failed" }[tone] ?? "not-ready", 14),
+      html("span", "", word + when));
+  }
+  say(panels.backend, scene.backend ?? "");
+  say(panels.changes, `${scene.changes ?? 0} changes seen`);
+}
+
+function drawPlane(panels, scene) {
+  const look = { running: "running", stopped: "failed" };
+  const entries = bySlot(scene.components);
+  panels.planeRow.hidden = !entries.length;
+  keyed(panels.plane, entries, () => html("span", "k8-component"), (pill, component, name) => {
+    pill.className = `k8-component k8-component-${component.state}`;
+    pill.replaceChildren(icon(look[component.state] ?? "not-ready", 14), html("span", "k8-component-name", name),
+      html("span", "k8-component-state", component.state));
+  });
+}
+
+function drawOwners(panels, scene) {
+  const entries = bySlot(scene.owners).map(([uid, owner]) => [uid, { ...owner, of: scene.owners[owner.owner] }]);
+  panels.ownersRow.hidden = !entries.length;
+  keyed(panels.owners, entries, () => html("div", "k8-owner"), (card, owner) => {
+    const short = owner.ready < owner.wants || owner.has !== owner.wants;
+    card.className = `k8-owner${short ? " k8-short" : ""}`;
+    const kind = html("div", "k8-owner-kind", owner.kind + (owner.of ? ` of ${owner.of.kind} ${owner.of.name}` : ""));
+    const name = html("div", "k8-owner-name", owner.name);
+    name.title = owner.name;
+    const leaving = owner.terminating ? ` · ${owner.terminating} leaving` : "";
+    const count = html("div", "k8-owner-count");
+    count.append(icon(short ? "starting" : "running", 14),
+      html("span", "", `wants ${owner.wants} · has ${owner.has} · ready ${owner.ready}${leaving}`));
+    card.replaceChildren(kind, count, name, html("div", "k8-owner-note", owner.note ?? ""));
+    card.title = owner.note ?? "";
+  });
+}
+
+function drawRecovery(panels, recovery) {
+  const signature = JSON.stringify(recovery ?? null);
+  if (panels.recoverySeen === signature) return;
+  panels.recoverySeen = signature;
+  const body = panels.recovery;
+  if (!recovery) {
+    body.replaceChildren(html("p", "k8-quiet", "No Pod was killed yet. Kill one, and every step of its healing is timed here."));
+    return;
+  }
+  const bar = html("div", "k8-bar-track", "", { "aria-hidden": "true" });
+  const steps = html("div", "k8-steps");
+  const whole = Math.max(recovery.healed ?? 0, ...recovery.phases.map((phase) => phase.seconds), 0.001);
+  let before = 0;
+  recovery.phases.forEach((phase, i) => {
+    const piece = html("span", `k8-phase k8-phase-${i % PHASE_COLOURS}`);
+    piece.style.left = `${(100 * before) / whole}%`;
+    piece.style.width = `max(3px, calc(${(100 * (phase.seconds - before)) / whole}% - 2px))`;
+    before = phase.seconds;
+    bar.append(piece);
+    const step = html("span", "k8-step");
+    step.append(html("i", `k8-phase-${i % PHASE_COLOURS}`), html("span", "", `${phase.name} ${phase.seconds.toFixed(2)}`));
+    steps.append(step);
+  });
+  const heir = recovery.heir ? ` → ${recovery.heir}` : "";
+  const result = recovery.healed != null ? `healed in ${recovery.healed.toFixed(2)} s` : "healing";
+  const line = html("div", "k8-bar-line");
+  line.append(bar, html("strong", "k8-healed", result));
+  body.replaceChildren(line, steps, html("div", "k8-quiet", `${recovery.victim}${heir}, seconds since the kill`));
+}
+
+function drawStory(panels, story) {
+  const log = panels.log;
+  const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 30;
+  let start = null;
+  const entries = (story ?? []).map((line) => {
+    if (line.tone === "you") start = line.moment;
+    const after = start === null || line.tone === "you" ? null : line.moment - start;
+    const when = after !== null && after >= 0 && after < 120 ? `+${after.toFixed(2)} s` : clockTime(line.moment);
+    return [String(line.id), { when, text: line.text, tone: line.tone }];
+  });
+  if (!entries.length) entries.push(["none", { when: "", text: "Nothing has happened yet.", tone: "plain" }]);
+  const before = log.children.length;
+  keyed(log, entries, () => html("li"), (item, line) => {
+    item.className = `k8-tone-${line.tone}`;
+    item.replaceChildren(html("span", "k8-when", line.when), html("span", "k8-text", line.text));
+  });
+  if (atEnd || log.children.length < before) log.scrollTop = log.scrollHeight;
+}
+
+/** The text tree of the same state, for readers of the screen; only what changed is announced. */
+function drawTree(panels, scene) {
+  const lines = [["badge", `The map is ${scene.badge?.state ?? "live"}.`]];
+  for (const [uid, node] of bySlot(scene.nodes)) lines.push([uid, `Node ${node.name}: ${node.status}. ${node.played}`]);
+  for (const [uid, owner] of bySlot(scene.owners)) {
+    lines.push([uid, `${owner.kind} ${owner.name}: wants ${owner.wants}, has ${owner.has}, ready ${owner.ready}. ${owner.note ?? ""}`]);
+  }
+  for (const [uid, service] of bySlot(scene.services)) {
+    lines.push([uid, `Service ${service.name}: ${service.ready} of ${service.total} Pods ready.`]);
+  }
+  const pods = Object.keys(scene.pods).length > MANY_PODS ? [] : bySlot(scene.pods);
+  for (const [uid, pod] of pods) lines.push([uid, describePod(pod, scene)]);
+  for (const [name, component] of bySlot(scene.components)) lines.push([`component ${name}`, `${name}: ${component.state}`]);
+  keyed(panels.list, lines, () => html("li"), (item, text) => say(item, text));
+}

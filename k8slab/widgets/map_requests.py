@@ -1,0 +1,138 @@
+"""What happens when a button of the map is pressed.
+
+A message from the browser is only acknowledged on the drawer's thread; the work is done on a thread of its own, so
+that neither the map nor the kernel waits for a cluster, and the answer goes back through the drawer.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from k8slab.errors import LabError
+from k8slab.widgets.drawer import Drawer
+
+if TYPE_CHECKING:
+    from k8slab.widgets.live_map import LiveMap
+
+KILLING = frozenset({"kill", "force_kill", "crash"})
+LONGEST_TEXT = 100_000
+"""Characters of an answer that are shown; of a longer log the end."""
+
+
+class MapActions(Protocol):
+    """What the buttons of a map do. Each returns text to show, or raises a LabError, which is shown instead."""
+
+    def kill(self, uid: str) -> str:
+        """Delete a Pod with its grace period."""
+        ...
+
+    def force_kill(self, uid: str) -> str:
+        """Delete a Pod without a grace period."""
+        ...
+
+    def crash(self, uid: str, container: str) -> str:
+        """End the program of one container."""
+        ...
+
+    def logs(self, uid: str) -> str:
+        """The logs of a Pod's containers."""
+        ...
+
+    def events(self, uid: str) -> str:
+        """The events that name a Pod."""
+        ...
+
+    def yaml(self, uid: str) -> str:
+        """The Pod as YAML."""
+        ...
+
+    def command(self, uid: str, verb: str) -> str:
+        """The kubectl line that does the same as the verb."""
+        ...
+
+
+class MapRequests:
+    """Answers the requests of a map's views.
+
+    Args:
+        live_map: the map; its `send` is only called on the drawer's thread.
+        actions: what the buttons do.
+        drawer: the drawer that publishes for the map.
+    """
+
+    def __init__(self, live_map: LiveMap, actions: MapActions, drawer: Drawer) -> None:
+        self._map = live_map
+        self._actions = actions
+        self._drawer = drawer
+        self._threads: set[threading.Thread] = set()
+        self._guard = threading.Lock()
+        self._closed = False
+
+    def received(self, widget: Any, content: Any, buffers: Any) -> None:
+        """Take one request of a browser; on the drawer's thread, and quick."""
+        if not isinstance(content, dict) or not isinstance(content.get("request"), str) or self._closed:
+            return
+        request, op, uid = content["request"], str(content.get("op", "")), str(content.get("uid", ""))
+        direct = self._drawer.came_on_subshell
+        if op == "hello":
+            seq = self._map.picture()["seq"]
+            self._answer(request, "done", "", {"direct": direct, "seq": seq})
+        elif op == "snapshot":
+            self._map.send({"snapshot": self._map.picture()})
+            self._answer(request, "done", "", {"direct": direct})
+        elif op in KILLING and not self._map.armed:
+            self._answer(request, "refused", self._map.reason or "The Kill buttons wait.", {"direct": direct})
+        else:
+            self._answer(request, "working", "", {"direct": direct})
+            arguments = (request, op, uid, str(content.get("container", "")), str(content.get("verb", "")))
+            thread = threading.Thread(target=self._work, args=arguments, name=f"k8slab-map-{op}", daemon=True)
+            with self._guard:
+                self._threads.add(thread)
+            thread.start()
+
+    def _work(self, request: str, op: str, uid: str, container: str, verb: str) -> None:
+        try:
+            state, text = "done", self._act(op, uid, container, verb)
+        except LabError as error:
+            state, text = "refused", str(error)
+        except Exception as error:  # shown to the learner in the map, and kept
+            state, text = "failed", f"{type(error).__name__}: {error}"
+            self._drawer.troubles.append(text)
+        if len(text) > LONGEST_TEXT:
+            text = f"(the last {LONGEST_TEXT} of {len(text)} characters)\n{text[-LONGEST_TEXT:]}"
+        with self._guard:
+            self._threads.discard(threading.current_thread())
+        self._drawer.soon(lambda: self._answer(request, state, text, {}))
+
+    def _act(self, op: str, uid: str, container: str, verb: str) -> str:
+        actions = self._actions
+        if op == "crash":
+            return actions.crash(uid, container)
+        if op == "command":
+            return actions.command(uid, verb)
+        known = {
+            "kill": actions.kill,
+            "force_kill": actions.force_kill,
+            "logs": actions.logs,
+            "events": actions.events,
+            "yaml": actions.yaml,
+        }
+        if op not in known:
+            raise LabError(f"The map does not know the request {op!r}.", f"Known are: {', '.join(known)}, crash.")
+        return known[op](uid)
+
+    def _answer(self, request: str, state: str, text: str, more: dict[str, Any]) -> None:
+        if not self._closed:
+            self._map.send({"request": request, "state": state, "text": text, "moment": time.time(), **more})
+
+    def close(self) -> None:
+        """Answer nothing more; threads that still work get 2 s together to end."""
+        self._closed = True
+        deadline = time.monotonic() + 2.0
+        with self._guard:
+            threads = list(self._threads)
+        for thread in threads:
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, deadline - time.monotonic()))

@@ -1,0 +1,222 @@
+"""A real JupyterLab on loopback and a headless Chromium, for tests that click.
+
+`K8SLAB_TEST_KERNEL_PATH` names a folder put in front of the kernels' import path, so that the same tests run with
+another ipykernel.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
+
+from tests.tiers import CHROMIUM_PROGRAMS
+
+T = TypeVar("T")
+ROOT = Path(__file__).parents[2]
+ARTIFACTS = ROOT / "test-artifacts"
+ARGUMENTS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+
+
+def until(condition: Callable[[], T], what: str, seconds: float = 30) -> T:
+    """Wait until a condition is true and return its value; fail with what was seen last."""
+    deadline = time.monotonic() + seconds
+    seen: T | None = None
+    while time.monotonic() < deadline:
+        seen = condition()
+        if seen:
+            return seen
+        time.sleep(0.05)
+    raise AssertionError(f"waited {seconds} s for {what}; last seen: {seen!r}")
+
+
+class Jupyter:
+    """A JupyterLab server with a random token, its own folders and no news.
+
+    Args:
+        folder: for everything it writes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "root"
+        self.root.mkdir()
+        self.token = secrets.token_hex(16)
+        config = folder / "config"
+        (config / "labconfig").mkdir(parents=True)
+        disabled = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
+        (config / "labconfig" / "page_config.json").write_text(json.dumps(disabled))
+        path = [os.environ.get("K8SLAB_TEST_KERNEL_PATH", ""), str(ROOT)]
+        environment = {
+            **os.environ, "JUPYTER_TOKEN": self.token, "JUPYTER_CONFIG_DIR": str(config),
+            "JUPYTER_DATA_DIR": str(folder / "data"), "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+            "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"), "IPYTHONDIR": str(folder / "ipython"),
+            "PYTHONPATH": os.pathsep.join(part for part in path if part),
+        }  # fmt: skip
+        self.log = folder / "jupyter.log"
+        with self.log.open("wb") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
+                 "--ServerApp.port=0", f"--ServerApp.root_dir={self.root}", "--LabApp.expose_app_in_browser=True"],
+                env=environment, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                start_new_session=True, cwd=self.root,
+            )  # fmt: skip
+        found = until(lambda: list((folder / "runtime").glob("jpserver-*.json")), f"the server; see {self.log}", 60)
+        self.port = int(json.loads(found[0].read_text())["port"])
+
+    def address(self, path: str) -> str:
+        """The address of a page of the server, with its token."""
+        return f"http://127.0.0.1:{self.port}/{path}?reset&token={self.token}"
+
+    def stop(self) -> None:
+        """End the server and its kernels."""
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(5)
+
+
+class Notebook:
+    """One notebook, open in a page of the browser.
+
+    Args:
+        page: the browser's page.
+        jupyter: the server.
+        name: the notebook's file name.
+        cells: the source of its cells.
+    """
+
+    def __init__(self, page: Page, jupyter: Jupyter, name: str, cells: list[str]) -> None:
+        self.page = page
+        self.path = jupyter.root / name
+        self._address = jupyter.address(f"lab/tree/{quote(name)}")
+        parts = [{"cell_type": "code", "id": f"c{i}", "metadata": {}, "outputs": [], "execution_count": None,
+                  "source": source} for i, source in enumerate(cells)]  # fmt: skip
+        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        self.path.write_text(json.dumps({"cells": parts, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}))
+        self.load()
+
+    def load(self) -> None:
+        """Open the notebook, or load its page again, and wait for the kernel."""
+        self.page.goto(self._address)
+        self.page.wait_for_function(
+            "() => { const k = window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel;"
+            " return k && ['idle', 'busy'].includes(k.status) && k.connectionStatus === 'connected'; }",
+            timeout=60_000,
+        )
+
+    def start(self, index: int) -> None:
+        """Start one cell, as Ctrl+Enter does, and return at once."""
+        self.page.evaluate(
+            "i => { const app = window.jupyterapp; const notebook = app.shell.currentWidget.content;"
+            " notebook.activeCellIndex = i; notebook.deselectAll(); app.commands.execute('notebook:run-cell'); }",
+            index,
+        )
+
+    def run(self, index: int) -> None:
+        """Run one cell and wait for its end."""
+        before = self.count(index)
+        self.start(index)
+        until(lambda: self.count(index) not in (before, None), f"cell {index} to end: {self.output(index)}", 60)
+
+    def count(self, index: int) -> int | None:
+        """The execution count of a cell; None while it runs."""
+        count: int | None = self.page.evaluate(
+            "i => { const cell = window.jupyterapp.shell.currentWidget.content.widgets[i].model;"
+            " return cell.executionState === 'running' ? null : cell.executionCount; }",
+            index,
+        )
+        return count
+
+    def output(self, index: int) -> str:
+        """The text that a cell shows."""
+        return self.page.locator(".jp-Cell").nth(index).locator(".jp-OutputArea").inner_text()
+
+    def theme(self, name: str) -> None:
+        """Change JupyterLab's theme, such as `JupyterLab Dark`."""
+        self.page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", name)
+        light = "false" if "Dark" in name else "true"
+        self.page.wait_for_selector(f"body[data-jp-theme-light='{light}']", state="attached")
+
+    def live_map(self) -> Locator:
+        """The live map, once it is drawn."""
+        found = self.page.locator(".k8slab-map[data-width]").first
+        found.wait_for(timeout=30_000)
+        return found
+
+    def evaluate(self, script: str, argument: Any = None) -> Any:
+        """Run a function in the page."""
+        return self.page.evaluate(script, argument)
+
+
+@pytest.fixture(scope="session")
+def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
+    """One JupyterLab server for the tier."""
+    server = Jupyter(tmp_path_factory.mktemp("jupyter"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One headless Chromium, the system's own."""
+    program = next(found for name in CHROMIUM_PROGRAMS if (found := shutil.which(name)))
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page of its own for each test; errors of scripts fail the test."""
+    context = browser.new_context(viewport={"width": 1500, "height": 1300})
+    opened = context.new_page()
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    yield opened
+    context.close()
+    assert not errors, f"errors of scripts in the page: {errors}"
+
+
+@pytest.fixture
+def open_notebook(page: Page, jupyter: Jupyter, request: pytest.FixtureRequest) -> Iterator[Callable[..., Notebook]]:
+    """A function that opens a notebook of the given cells; its kernel is shut down afterwards."""
+    opened: list[Notebook] = []
+
+    def open_with(*cells: str) -> Notebook:
+        notebook = Notebook(page, jupyter, f"{request.node.name.split('[')[0]}-{len(opened)}.ipynb", list(cells))
+        opened.append(notebook)
+        return notebook
+
+    yield open_with
+    if opened:
+        page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Callable[[], list[dict[str, Any]]]:
+    """What the scripted actions noted, read from their file."""
+    file = tmp_path / "notes.jsonl"
+
+    def read() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    return read

@@ -1,0 +1,153 @@
+"""Names of the cluster: by the Kubernetes DNS specification, as a Pod's resolver would look for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from k8slab.network.addresses import AddressPlan
+from k8slab.network.names import Names, UnknownNameError
+from k8slab.network.pod_table import PodTable
+from k8slab.network.services import ServiceTable
+
+PLAN = AddressPlan(7)
+
+
+def service(name: str, namespace: str, **spec: Any) -> dict[str, Any]:
+    return {"metadata": {"namespace": namespace, "name": name}, "spec": {"ports": [{"port": 80}], **spec}}
+
+
+@pytest.fixture
+def names() -> Names:
+    table = ServiceTable()
+    table.put_service(service("web", "default", clusterIP="10.7.128.5"))
+    table.put_service(service("web", "shop", clusterIP="10.7.128.6"))
+    table.put_service(service("db", "shop", clusterIP="None"))
+    table.put_service(service("empty", "shop", clusterIP="None"))
+    table.put_service(
+        service("alias", "shop", type="ExternalName", externalName="web.default.svc.cluster.local")
+    )
+    table.put_service(
+        service("circle", "shop", type="ExternalName", externalName="circle.shop.svc.cluster.local")
+    )
+    table.put_service(service("outside", "shop", type="ExternalName", externalName="example.org"))
+    table.put_slice(
+        {
+            "metadata": {"namespace": "shop", "name": "db-1", "labels": {"kubernetes.io/service-name": "db"}},
+            "endpoints": [
+                {"addresses": ["10.7.16.2"], "hostname": "db-0", "conditions": {"ready": True}},
+                {"addresses": ["10.7.16.3"], "conditions": {"ready": True}},
+                {"addresses": ["10.7.16.4"], "hostname": "db-2", "conditions": {"ready": False}},
+            ],
+            "ports": [{"name": "", "port": 5432}],
+        }
+    )
+    return Names(PLAN, table)
+
+
+@pytest.mark.parametrize(
+    ("name", "addresses"),
+    [
+        ("web.default.svc.cluster.local", ("10.7.128.5",)),
+        ("WEB.Default.svc.Cluster.local.", ("10.7.128.5",)),
+        ("db.shop.svc.cluster.local", ("10.7.16.2", "10.7.16.3")),
+        ("db-0.db.shop.svc.cluster.local", ("10.7.16.2",)),
+        ("10-7-16-3.db.shop.svc.cluster.local", ("10.7.16.3",)),
+        ("10-7-16-9.default.pod.cluster.local", ("10.7.16.9",)),
+    ],
+)
+def test_full_names_stand_for_addresses(names: Names, name: str, addresses: tuple[str, ...]) -> None:
+    answer = names.lookup(name)
+    assert answer.exists
+    assert set(answer.addresses) == set(addresses)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["cluster.local", "svc.cluster.local", "default.svc.cluster.local", "empty.shop.svc.cluster.local"],
+)
+def test_names_without_addresses_exist(names: Names, name: str) -> None:
+    answer = names.lookup(name)
+    assert answer.exists
+    assert answer.addresses == ()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "wbe.default.svc.cluster.local",
+        "web.nowhere.svc.cluster.local",
+        "nowhere.svc.cluster.local",
+        "db-2.db.shop.svc.cluster.local",
+        "10-7-16-2.db.shop.svc.cluster.local",  # it has a host name
+        "x.web.default.svc.cluster.local",
+        "8-8-8-8.default.pod.cluster.local",
+        "10-7-128-5.default.pod.cluster.local",
+        "web.default",
+        "notcluster.local",
+        "example.org",
+        "",
+    ],
+)
+def test_other_names_do_not_exist(names: Names, name: str) -> None:
+    assert not names.lookup(name).exists
+
+
+@pytest.mark.parametrize(
+    ("name", "namespace", "address"),
+    [
+        ("web", "default", "10.7.128.5"),
+        ("web", "shop", "10.7.128.6"),
+        ("web.shop", "default", "10.7.128.6"),
+        ("web.shop.svc", "default", "10.7.128.6"),
+        ("web.shop.svc.cluster.local", "default", "10.7.128.6"),
+        ("web.shop.svc.cluster.local.", "default", "10.7.128.6"),
+        ("db-0.db", "shop", "10.7.16.2"),
+        ("alias", "shop", "10.7.128.5"),
+        ("10.7.16.2", "default", "10.7.16.2"),
+    ],
+)
+def test_a_pod_resolves_names_from_its_namespace(
+    names: Names, name: str, namespace: str, address: str
+) -> None:
+    assert names.resolve(name, namespace) == address
+
+
+def test_a_headless_name_gives_each_of_its_addresses(names: Names) -> None:
+    assert {names.resolve("db.shop", "default") for _ in range(200)} == {"10.7.16.2", "10.7.16.3"}
+
+
+@pytest.mark.parametrize(
+    "name", ["db", "wbe", "web.", "example.org", "empty.shop", "circle.shop", "outside.shop"]
+)
+def test_what_stands_for_nothing_is_said(names: Names, name: str) -> None:
+    with pytest.raises(UnknownNameError, match="kubectl get services"):
+        names.resolve(name, "default")
+
+
+def pod(uid: str, address: str, namespace: str = "default", phase: str = "Running") -> dict[str, Any]:
+    return {"metadata": {"uid": uid, "namespace": namespace}, "status": {"podIP": address, "phase": phase}}
+
+
+def test_the_pod_table_knows_who_has_an_address() -> None:
+    pods = PodTable(PLAN)
+    pods.put(pod("a", "10.7.16.2"))
+    pods.put(pod("b", "10.7.16.3", "shop"))
+    pods.put(pod("node", "10.7.255.11"))
+    pods.put(pod("new", ""))
+    assert pods.addresses() == {"10.7.16.2", "10.7.16.3"}
+    assert pods.namespace("10.7.16.3") == "shop"
+    pods.put(pod("a", "10.7.16.2", phase="Succeeded"))
+    assert pods.addresses() == {"10.7.16.3"}
+
+
+def test_an_address_that_was_given_out_again_belongs_to_the_newer_pod() -> None:
+    pods = PodTable(PLAN)
+    pods.put(pod("old", "10.7.16.2"))
+    pods.put(pod("new", "10.7.16.2", "shop"))
+    assert pods.namespace("10.7.16.2") == "shop"
+    pods.drop(pod("old", "10.7.16.2"))
+    assert pods.addresses() == {"10.7.16.2"}
+    pods.drop(pod("new", "10.7.16.2", "shop"))
+    assert pods.addresses() == frozenset()
