@@ -82,9 +82,14 @@ class Table:
         cell = 'style="text-align: left; padding: 0.1em 0.8em 0.1em 0"'
         head = "".join(f'<th scope="col" {cell}>{escaped(each)}</th>' for each in self.columns)
         body = "".join(
-            "<tr>" + "".join(f"<td {cell}>{escaped(each)}</td>" for each in row) + "</tr>" for row in self.rows
+            "<tr>" + "".join(f"<td {cell}>{escaped(each)}</td>" for each in row) + "</tr>"
+            for row in self.rows
         )
-        caption = f'<caption style="text-align: left">{escaped(self.caption, 400)}</caption>' if self.caption else ""
+        caption = (
+            f'<caption style="text-align: left">{escaped(self.caption, 400)}</caption>'
+            if self.caption
+            else ""
+        )
         return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
@@ -92,4 +97,7 @@ def columns_of(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows as lines of aligned columns, three spaces apart, as kubectl prints them."""
     shown = [[visible(value) for value in row] for row in rows]
     widths = [max(len(row[index]) for row in shown) for index in range(len(shown[0]))]
-    return ["   ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip() for row in shown]
+    return [
+        "   ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip()
+        for row in shown
+    ]

@@ -22,10 +22,11 @@ from k8slab import manifests
 from k8slab.cluster.api import KINDS, Api, checked_body
 from k8slab.cluster.bootstrap import OWNER_MARKER
 from k8slab.cluster.contract import Cluster
-from k8slab.commands import Completed, run
-from k8slab.errors import ClusterStateError, CommandError, ConflictError, GuardError, NotFoundError
-from k8slab.folders import cache_folder, state_folder
+from k8slab.commands import Completed
+from k8slab.errors import ClusterStateError, ConflictError, GuardError, NotFoundError
+from k8slab.folders import state_folder
 from k8slab.kubectl_arguments import CLUSTER_WIDE, KubectlRequest, understand
+from k8slab.kubectl_program import replace_process, run_kubectl
 
 FIELD_MANAGER = "k8slab"
 
@@ -35,7 +36,6 @@ _CLUSTER_WIDE_VERBS = {
     "nodes": {"cordon", "uncordon", "drain", "taint", "label", "annotate"},
     "namespaces": {"create", "delete", "label", "annotate"},
 }
-_PASSED_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TERM", "TMPDIR", "EDITOR", "KUBE_EDITOR")
 
 
 class Guard:
@@ -60,7 +60,7 @@ class Guard:
         """
         if not _LABEL.fullmatch(namespace):
             raise GuardError(
-                f"{namespace!r} is no name of a namespace: small letters a-z, digits and hyphens, at most 63.",
+                f"{namespace!r} is no name of a namespace: letters a-z, digits and hyphens, at most 63.",
                 "Check how it is written.",
             )
         if namespace.startswith("kube-"):
@@ -78,8 +78,9 @@ class Guard:
         if not self.cluster.owned:
             raise GuardError(
                 f"The cluster {self.cluster.name!r} was not made by k8slab, so this lab only reads it.",
-                "Changing it will need three keys (a namespace label, a list of namespaces, the typed context name);"
-                " this version has no way to give them. Open the lab without naming a backend for a cluster of its own.",
+                "Changing it will need three keys (a namespace label, a list of namespaces, the typed context"
+                " name), which this version does not take yet. Open the lab without naming a backend for a"
+                " cluster of its own.",
             )
         if _authority(self.cluster.kubeconfig, self.cluster.context) != self._authority:
             raise GuardError(
@@ -92,10 +93,14 @@ class Guard:
             marker = {}
         seen = (marker.get("data") or {}).get("uuid", "")
         uid = marker.get("metadata", {}).get("uid", "")
-        if not self.cluster.uuid or seen != self.cluster.uuid or (self._marker_uid and uid != self._marker_uid):
+        if (
+            not self.cluster.uuid
+            or seen != self.cluster.uuid
+            or (self._marker_uid and uid != self._marker_uid)
+        ):
             raise GuardError(
-                f"The server that answers is not the cluster {self.cluster.name!r} that k8slab made: its marker says"
-                f" {seen or 'nothing'}, and {self.cluster.uuid} was wanted.",
+                f"The server that answers is not the cluster {self.cluster.name!r} that k8slab made:"
+                f" its marker says {seen or 'nothing'}, and {self.cluster.uuid} was wanted.",
                 "Run the cell with Lab.open(...) again.",
             )
         self._marker_uid = uid
@@ -161,7 +166,9 @@ class Guard:
         """Delete one object of a kind that has no collection delete, such as a Service."""
         self._send("DELETE", KINDS[plural].path(namespace, name), namespace, None)
 
-    def apply(self, namespace: str, documents: Sequence[manifests.Document], shown: Sequence[str]) -> Completed:
+    def apply(
+        self, namespace: str, documents: Sequence[manifests.Document], shown: Sequence[str]
+    ) -> Completed:
         """Apply manifests with the real kubectl; what was checked is what it gets.
 
         Args:
@@ -173,7 +180,11 @@ class Guard:
         self.check_namespace(namespace)
         self.check_cluster()
         self._record("apply", namespace, ", ".join(f"{each.kind}/{each.name}" for each in documents))
-        return self._kubectl(namespace, ["apply", "-f", "-"], shown, manifests.to_text(documents), timeout=60)
+        words, text = ["apply", "-f", "-"], manifests.to_text(documents)
+        if len(documents) > 1 and all(document.kind != "Namespace" for document in documents):
+            # All or nothing: what the API server refuses of several must not leave the others applied.
+            run_kubectl(self.cluster, namespace, [*words, "--dry-run=server"], shown, text)
+        return run_kubectl(self.cluster, namespace, words, shown, text)
 
     def kubectl(self, namespace: str, arguments: Sequence[str], timeout: float = 60) -> Completed:
         """Run a kubectl line, if the guard lets it through.
@@ -188,7 +199,7 @@ class Guard:
             CommandError: kubectl ended with an exit code other than 0.
         """
         self.check(namespace, arguments)
-        return self._kubectl(namespace, arguments, arguments, None, timeout)
+        return run_kubectl(self.cluster, namespace, arguments, arguments, timeout=timeout)
 
     def become_kubectl(self, namespace: str, arguments: Sequence[str]) -> None:
         """Replace this process with kubectl, terminal and all; does not return.
@@ -198,8 +209,7 @@ class Guard:
             arguments: the words after `kubectl`.
         """
         self.check(namespace or "default", arguments)
-        argv = self._argv(namespace, arguments)
-        os.execve(argv[0], argv, _environment())
+        replace_process(self.cluster, namespace, arguments)
 
     def check(self, namespace: str, arguments: Sequence[str]) -> KubectlRequest:
         """Whether a kubectl line may run, and what it asks for.
@@ -242,7 +252,9 @@ class Guard:
         """
         seen = self.api.get(KINDS["pods"].path(namespace, pod))["metadata"]["uid"]
         if seen != uid:
-            raise ConflictError(409, "Conflict", f"The name {pod} belongs to another Pod by now; nothing was crashed.")
+            raise ConflictError(
+                409, "Conflict", f"The name {pod} belongs to another Pod by now; nothing was crashed."
+            )
         self._send("POST", path, namespace, None, uid=uid)
 
     def _check_cluster_wide(self, plural: str, verb: str) -> None:
@@ -276,31 +288,15 @@ class Guard:
         self.check_namespace(namespace)
         self.check_cluster()
         self._record(method, namespace, f"{path} {uid}".strip())
-        query = {"fieldManager": FIELD_MANAGER} if method in ("POST", "PATCH") and "/proxy/" not in path else None
+        query = (
+            {"fieldManager": FIELD_MANAGER} if method in ("POST", "PATCH") and "/proxy/" not in path else None
+        )
         answer = checked_body(self.api.open(method, path, query, body, content_type))
         try:
             parsed: dict[str, Any] = json.loads(answer)
         except ValueError:
             return {}
         return parsed
-
-    def _kubectl(
-        self, namespace: str, arguments: Sequence[str], shown: Sequence[str], text: str | None, timeout: float
-    ) -> Completed:
-        argv = self._argv(namespace, arguments)
-        done = run(argv, timeout=timeout, env=_environment(), input=text, check=False)
-        if done.returncode != 0:
-            said = (done.stdout + done.stderr).replace('"STDIN"', "the manifest")
-            raise CommandError(["kubectl", *shown], done.returncode, said, _cure(said))
-        return done
-
-    def _argv(self, namespace: str, arguments: Sequence[str]) -> list[str]:
-        argv = [
-            str(self.cluster.kubectl),
-            f"--kubeconfig={self.cluster.kubeconfig}",
-            f"--context={self.cluster.context}",
-        ]
-        return [*argv, *([f"--namespace={namespace}"] if namespace else []), *arguments]
 
     def _record(self, action: str, namespace: str, what: str) -> None:
         """Write the action down before it is done; the file is only ever added to."""
@@ -325,7 +321,9 @@ _CLUSTER_WIDE_KINDS = frozenset(_SINGULAR.values()) - {"namespace"}
 
 def _documents_at(file: str) -> list[manifests.Document]:
     if file == "-" or "://" in file:
-        raise GuardError(f"The guard cannot read {file!r} before kubectl does.", "Save the manifest as a file first.")
+        raise GuardError(
+            f"The guard cannot read {file!r} before kubectl does.", "Save the manifest as a file first."
+        )
     path = Path(file)
     if path.is_dir():
         paths = [each for each in sorted(path.rglob("*")) if each.suffix in (".yaml", ".yml", ".json")]
@@ -348,19 +346,3 @@ def _authority(kubeconfig: Path, context: str) -> tuple[str, str]:
         raise ClusterStateError(
             f"The kubeconfig {kubeconfig} cannot be used: {error}.", "Run the cell with Lab.open(...) again."
         ) from error
-
-
-def _environment() -> dict[str, str]:
-    """What kubectl may know of this process's environment: no KUBECONFIG, no proxies, no credentials."""
-    kept = {name: os.environ[name] for name in _PASSED_ENVIRONMENT if name in os.environ}
-    return kept | {"KUBERC": "off", "KUBECTL_KUBERC": "false", "KUBECACHEDIR": str(cache_folder() / "kubectl")}
-
-
-def _cure(said: str) -> str:
-    if "NotFound" in said:
-        return "Look at what is there with `lab.pods()` or `lab.kubectl(\"get all\")`."
-    if "refused" in said or "Unable to connect" in said:
-        return "The cluster does not answer: run the cell with Lab.open(...) again."
-    if "Invalid" in said or "error validating" in said or "strict decoding" in said:
-        return "Correct the field it names and apply it again; nothing was changed."
-    return ""

@@ -11,9 +11,14 @@ from dataclasses import dataclass
 
 from k8slab.errors import GuardError
 
-_GET_VERBS = frozenset(
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_GET_VERBS = _set(
     "get describe logs top explain api-resources api-versions version cluster-info events wait options help"
-    " completion kustomize".split()
+    " completion kustomize"
 )
 _READ_VERBS = _GET_VERBS | {"diff"}
 _SUBVERBS_THAT_READ = {
@@ -28,22 +33,27 @@ _POD_VERBS = frozenset({"exec", "attach", "port-forward", "debug", "cp", "run"})
 _TYPE_VERBS = frozenset({"delete", "label", "annotate", "patch", "edit", "scale", "autoscale", "expose"})
 _FILE_VERBS = frozenset({"apply", "replace"})
 _ALL_VERBS = (
-    _READ_VERBS | _NODE_VERBS | _POD_VERBS | _TYPE_VERBS | _FILE_VERBS | {"create", "set", *_SUBVERBS_THAT_READ}
+    _READ_VERBS
+    | _NODE_VERBS
+    | _POD_VERBS
+    | _TYPE_VERBS
+    | _FILE_VERBS
+    | {"create", "set", *_SUBVERBS_THAT_READ}
 )
 _HELP = ("--help", "-h")
 _INTERACTIVE = frozenset({"attach", "port-forward", "edit"})
 
-_IDENTITY_FLAGS = frozenset(
+_IDENTITY_FLAGS = _set(
     "kubeconfig context cluster user token as as-group as-uid as-user-extra server username password"
     " certificate-authority client-certificate client-key insecure-skip-tls-verify tls-server-name kuberc"
-    " cache-dir profile profile-output".split()
+    " cache-dir profile profile-output"
 )
-_VALUE_FLAGS = frozenset(
+_VALUE_FLAGS = _set(
     "namespace filename selector output container patch type image port target-port replicas current-replicas"
     " grace-period timeout field-selector labels env restart to-revision name min max for overrides"
-    " image-pull-policy resource-version protocol template requests limits pod-selector kustomize".split()
+    " image-pull-policy resource-version protocol template requests limits pod-selector kustomize"
 )
-"""Long flags that always take a value: `--flag value` and `--flag=value`. Not `--cascade`: its value needs the `=`."""
+"""Long flags that always take a value, after `=` or as the next word; `--cascade` needs the `=`."""
 
 _VALUE_LETTERS = "olfkcpv"
 """Short flags of changing verbs that take a value; `-n` and `-s` are looked at by themselves."""
@@ -161,7 +171,9 @@ def understand(arguments: Sequence[str]) -> KubectlRequest:
         raise GuardError("No verb was found in the kubectl line.", "Write the verb first, as in `get pods`.")
     verb, rest = words.positional[0], words.positional[1:]
     if arguments[0] != verb:
-        raise GuardError(f"`{arguments[0]}` stands before the verb {verb!r}.", f"Write `{verb}` first, flags after it.")
+        raise GuardError(
+            f"`{arguments[0]}` stands before the verb {verb!r}.", f"Write `{verb}` first, flags after it."
+        )
     namespaces = words.values("namespace", "n")
     if verb not in _ALL_VERBS:
         raise GuardError(f"The guard does not know the kubectl verb {verb!r}.", "Check the spelling.")
@@ -250,9 +262,13 @@ def _refuse_what_reaches_too_far(words: _Words, verb: str) -> None:
         if words.has(flag):
             raise GuardError(f"`{verb} --{flag}` can change more than it names.", "Name the objects instead.")
     if words.has("kustomize", "k"):
-        raise GuardError("The guard reads manifests, not kustomizations.", "Render it with `kubectl kustomize` first.")
+        raise GuardError(
+            "The guard reads manifests, not kustomizations.", "Render it with `kubectl kustomize` first."
+        )
     if words.has("all-namespaces", "A") and verb not in _NODE_VERBS:
-        raise GuardError(f"`{verb}` in all namespaces would reach the system's own.", "Name one namespace with -n.")
+        raise GuardError(
+            f"`{verb}` in all namespaces would reach the system's own.", "Name one namespace with -n."
+        )
 
 
 def _target(verb: str, rest: tuple[str, ...], words: _Words) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -274,7 +290,9 @@ def _target(verb: str, rest: tuple[str, ...], words: _Words) -> tuple[tuple[str,
             return ((plural_of(rest[0]),) if rest[0] != "token" else ("serviceaccounts",)), rest[1:2]
         rest = rest[1:]
     elif verb not in _TYPE_VERBS:
-        raise GuardError(f"`kubectl {verb} {' '.join(rest)}` is not for a lab.", f"Try `kubectl {verb} --help`.")
+        raise GuardError(
+            f"`kubectl {verb} {' '.join(rest)}` is not for a lab.", f"Try `kubectl {verb} --help`."
+        )
     objects = []
     for word in rest:
         if "=" in word or word.endswith("-"):

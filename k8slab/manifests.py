@@ -69,14 +69,17 @@ def read(path: Path) -> tuple[Document, ...]:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ManifestError(
-            f"{path} cannot be read: {error.strerror}.", "Check the name; `lab.manifests()` lists the chapter's files."
+            f"{path} cannot be read: {error.strerror}.",
+            "Check the name; `lab.manifests()` lists the chapter's files.",
         ) from error
     if len(content) > MAX_BYTES:
         raise ManifestError(f"{path.name} is larger than 1 MiB.", "Split it into several files.")
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ManifestError(f"{path.name} is not UTF-8 text (byte {error.start}).", "Save it as UTF-8.") from error
+        raise ManifestError(
+            f"{path.name} is not UTF-8 text (byte {error.start}).", "Save it as UTF-8."
+        ) from error
     return parse(text, path.name)
 
 
@@ -96,7 +99,9 @@ def parse(text: str, source: str) -> tuple[Document, ...]:
         _check_bounds(text, source)
         parsed = list(yaml.load_all(text, Loader=_Loader))
     except yaml.YAMLError as error:
-        raise ManifestError(f"{source} does not parse: {_sentence(error)}.", "Correct that line and apply it again.") from error
+        raise ManifestError(
+            f"{source} does not parse: {_sentence(error)}.", "Correct that line and apply it again."
+        ) from error
     except (ValueError, RecursionError) as error:
         raise ManifestError(f"{source} does not parse: {error}.", "Correct it and apply it again.") from error
     documents = [
@@ -136,9 +141,13 @@ def _check_bounds(text: str, source: str) -> None:
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > MAX_DEPTH:
-            raise ManifestError(f"{source} is nested more than {MAX_DEPTH} deep.", "No Kubernetes object needs that.")
+            raise ManifestError(
+                f"{source} is nested more than {MAX_DEPTH} deep.", "No Kubernetes object needs that."
+            )
         if aliases > MAX_ALIASES:
-            raise ManifestError(f"{source} has more than {MAX_ALIASES} aliases.", "Write the repeated parts out.")
+            raise ManifestError(
+                f"{source} has more than {MAX_ALIASES} aliases.", "Write the repeated parts out."
+            )
 
 
 def _expanded(content: Any) -> Iterator[Any]:
@@ -152,7 +161,8 @@ def _document(content: Any, source: str, number: int) -> Document:
     where = f"document {number} of {source}"
     if not isinstance(content, dict):
         raise ManifestError(
-            f"{where} is {_described(content)}, and an object was wanted.", "A manifest starts with apiVersion and kind."
+            f"{where} is {_described(content)}, and an object was wanted.",
+            "A manifest starts with apiVersion and kind.",
         )
     metadata = content.get("metadata")
     for field in ("apiVersion", "kind"):
@@ -171,7 +181,9 @@ def _document(content: Any, source: str, number: int) -> Document:
 
 
 def _described(content: Any) -> str:
-    return {str: "a piece of text", list: "a list"}.get(type(content), f"a {type(content).__name__}")
+    if isinstance(content, str):
+        return "a piece of text"
+    return "a list" if isinstance(content, list) else f"a {type(content).__name__}"
 
 
 def _sentence(error: yaml.YAMLError) -> str:

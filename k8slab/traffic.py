@@ -75,7 +75,8 @@ class Requests:
     def __init__(self, api: Api, path: str, rate: float, target: str) -> None:
         if not 0 < rate <= MAX_RATE:
             raise LabError(
-                f"{rate:g} requests a second were asked for.", f"Choose more than 0 and at most {MAX_RATE:.0f}."
+                f"{rate:g} requests a second were asked for.",
+                f"Choose more than 0 and at most {MAX_RATE:.0f}.",
             )
         self.rate = rate
         self.target = target
@@ -99,7 +100,9 @@ class Requests:
         begin = time.monotonic()
         for index in range(workers):
             arguments = (self._stop, begin, index, workers)
-            thread = threading.Thread(target=self._work, args=arguments, name=f"k8slab-requests-{index}", daemon=True)
+            thread = threading.Thread(
+                target=self._work, args=arguments, name=f"k8slab-requests-{index}", daemon=True
+            )
             self._threads.append(thread)
             thread.start()
 
@@ -216,7 +219,7 @@ def table(tally: Tally) -> Table:
 
 
 def _answering_pod(body: bytes) -> str:
-    """The name of the Pod in an answer: the demo application says it; another program's host name is not known."""
+    """The name of the Pod in an answer, which the demo application gives; other programs may not say."""
     try:
         answer = json.loads(body)
     except ValueError:

@@ -41,7 +41,8 @@ class CheckResult:
         return f"{'✓' if self.passed else '✗'} {self.word}: {visible(self.message, 2000)}"
 
     def _repr_html_(self) -> str:
-        return f"<p><strong>{'✓' if self.passed else '✗'} {self.word}</strong>: {escaped(self.message, 2000)}</p>"
+        mark = "✓" if self.passed else "✗"
+        return f"<p><strong>{mark} {self.word}</strong>: {escaped(self.message, 2000)}</p>"
 
 
 Check = Callable[[Evidence], CheckResult]
@@ -72,7 +73,9 @@ class CheckMemory:
         if self.solved is None:
             return result
         at = time.strftime("%H:%M:%S", time.localtime(self.solved))
-        return CheckResult(False, f"It was done at {at}, and something has changed since. {result.message}", "broken")
+        return CheckResult(
+            False, f"It was done at {at}, and something has changed since. {result.message}", "broken"
+        )
 
     def forget(self) -> None:
         """Start anew, as after a reset."""

@@ -38,7 +38,7 @@ class Question:
 
 
 Judge = Callable[[Evidence, float], Mapping[str, str] | None]
-"""From the evidence and the moment at which was asked: the true answer of each question, None while it is open."""
+"""From the evidence and the moment of asking: the true answer of each question, None while it is open."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 
 from k8slab.chapters.checks import CheckResult, seen
@@ -18,7 +19,7 @@ FIVE_SECONDS = 5.0
 
 
 def after_the_kill(evidence: Evidence, asked: float) -> Mapping[str, str] | None:
-    """How many Pods `web` has five seconds after the first kill since `asked`, and how the replacement is called."""
+    """Pods of `web` five seconds after the first kill since `asked`, and the replacement's name."""
     web = evidence.named("ReplicaSet", "web")
     kills = [] if web is None else [each for each in evidence.recoveries(web) if each.start >= asked]
     if web is None or not kills or evidence.now < kills[0].start + FIVE_SECONDS:
@@ -53,34 +54,36 @@ def keep_three(evidence: Evidence) -> CheckResult:
     wants, pods = wish_of(tea), evidence.owned(tea)
     if wants != 3:
         return seen(
-            f"The ReplicaSet tea wants {wants} and has {len(pods)}; it should want 3. Which field of it says how"
-            " many, and which kubectl verb changes that field?"
+            f"The ReplicaSet tea wants {wants} and has {len(pods)}; it should want 3. Which field of it says"
+            " how many, and which kubectl verb changes that field?"
         )
     ready = ready_count(pods)
     kills = [each for each in evidence.recoveries(tea) if evidence.wanted_at(tea, each.start) == 3]
     pair = _pair(evidence, kills, evidence.since)
     if ready < 3:
-        return seen(f"tea wants 3 and has {len(pods)}, {ready} of them ready. What are the others waiting for?")
+        return seen(
+            f"tea wants 3 and has {len(pods)}, {ready} of them ready. What are the others waiting for?"
+        )
     if not kills:
         return seen("Three are ready, and none was killed yet. How do you know that they would come back?")
     if pair is None:
         return seen(
             f"{kills[-1].victim.name} was killed and replaced; the task asks for two at once (within"
-            f" {AT_ONCE:.0f} s). Does the ReplicaSet wait for the first to be back before it makes the second?"
+            f" {AT_ONCE:.0f} s). Does the ReplicaSet wait for the first to be back before it makes another?"
         )
     heirs = [each.heir.name for each in pair if each.heir is not None]
     slowest = max(each.healed or 0 for each in pair)
     return CheckResult(
         True,
-        f"{pair[0].victim.name} and {pair[1].victim.name} were killed; {' and '.join(heirs)} took their places,"
-        f" and all was well again after {slowest:.1f} s.",
+        f"{pair[0].victim.name} and {pair[1].victim.name} were killed; {' and '.join(heirs)} took their"
+        f" places, and all was well again after {slowest:.1f} s.",
     )
 
 
 def _pair(evidence: Evidence, kills: list[Recovery], since: float) -> tuple[Recovery, Recovery] | None:
     """The first two Pods that left at once and have both been replaced; None while there are none."""
     healed = [each for each in kills if each.start >= since and each.healed is not None]
-    for first, second in zip(healed, healed[1:], strict=False):
+    for first, second in itertools.pairwise(healed):
         if second.start - first.start <= AT_ONCE:
             return first, second
     return None
@@ -88,13 +91,17 @@ def _pair(evidence: Evidence, kills: list[Recovery], since: float) -> tuple[Reco
 
 def _has(kind: str, name: str) -> Step:
     file = f"{name}.yaml"
-    return Step(f'lab.apply("{file}")', lambda evidence: evidence.named(kind, name) is not None, f"makes the {kind} {name}")
+    return Step(
+        f'lab.apply("{file}")',
+        lambda evidence: evidence.named(kind, name) is not None,
+        f"makes the {kind} {name}",
+    )
 
 
 CHAPTER = Chapter(
     name="03-replicasets",
     title="03 · ReplicaSets",
-    goal="You can say who replaces a Pod that dies, how long that takes, and how to change how many are kept.",
+    goal="You can say who replaces a Pod that dies, how long that takes, and how to change the number kept.",
     steps=(
         _has("ReplicaSet", "web"),
         Step(
@@ -132,15 +139,15 @@ CHAPTER = Chapter(
             id="keep-three",
             title="Keep three",
             task=(
-                "A ReplicaSet named tea is there, and it keeps one Pod. Make it keep three. Then prove that it does:"
-                " kill two of them at once, and let three be ready again."
+                "A ReplicaSet named tea is there, and keeps one Pod. Make it keep three. Then prove that it"
+                " does: kill two of them at once, and let three be ready again."
             ),
             check=keep_three,
             hints=(
                 "The number stands in the ReplicaSet, not in its Pods. Look at it:"
                 ' lab.kubectl("get replicaset tea -o yaml").',
                 "kubectl has a verb for exactly this field: scale, with the flag --replicas.",
-                'lab.kubectl("scale replicaset tea --replicas=3"), then press Kill on two Pods of tea on the map.',
+                'lab.kubectl("scale replicaset tea --replicas=3"), then Kill on two Pods of tea on the map.',
             ),
             solution=(
                 'lab.kubectl("scale replicaset tea --replicas=3")',

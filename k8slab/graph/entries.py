@@ -1,4 +1,4 @@
-"""One entry of a scene each: a Node, an owner, a Service, a Pod, a component. Pure."""
+"""One entry of a scene each: a Node, an owner, a Service, a Pod. Pure."""
 
 from __future__ import annotations
 
@@ -9,19 +9,15 @@ from k8slab.graph.escape import plain
 from k8slab.graph.model import Model
 from k8slab.graph.pod_facts import PodFacts
 from k8slab.mirror.changes import Object, controller_of
-from k8slab.mirror.lives import is_ready, wish_of
+from k8slab.mirror.lives import wish_of
 
 Entry = dict[str, Any]
 
 OWNERS = ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "ReplicationController", "Job", "CronJob")
 """Kinds that are drawn as owners."""
 
-COMPONENTS = ("kube-apiserver", "etcd", "kube-controller-manager", "kube-scheduler")
-"""The control plane in the order in which it is drawn; what else there is follows."""
-
 PLAYED_BY = "k8slab.dev/played-by"
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
-MIRROR_POD = "kubernetes.io/config.mirror"
 
 
 def node_status(node: Object) -> str:
@@ -156,19 +152,3 @@ def ghost_entry(entry: Entry, heir: str) -> Entry:
         "grace_end": 0,
         "containers": containers,
     }
-
-
-def component_of(pod: Object) -> str:
-    """The control-plane component that a mirror Pod stands for; empty for any other Pod."""
-    metadata = pod["metadata"]
-    if MIRROR_POD not in (metadata.get("annotations") or {}) or metadata.get("namespace") != "kube-system":
-        return ""
-    label = (metadata.get("labels") or {}).get("component")
-    name, node = str(metadata["name"]), str(pod.get("spec", {}).get("nodeName", ""))
-    return plain(label or name.removesuffix(f"-{node}"))
-
-
-def component_state(pod: Object) -> str:
-    """Whether a component runs, as its mirror Pod says."""
-    running = pod.get("status", {}).get("phase") == "Running" and is_ready(pod)
-    return "running" if running else "stopped"

@@ -45,6 +45,11 @@ class Layout:
             lane, slot = known
             heapq.heappush(self._free[lane], slot)
 
+    def slot(self, key: str) -> int | None:
+        """The slot of something, or None if it has none."""
+        known = self._places.get(key)
+        return None if known is None else known[1]
+
     def places(self) -> dict[str, tuple[str, int]]:
         """Lane and slot of everything."""
         return dict(self._places)

@@ -27,7 +27,8 @@ class Model:
 
         self.graph: Any = networkx.DiGraph()
         self.endpoints = Endpoints()
-        self._waiting: dict[str, set[str]] = {}
+        self._objects: dict[str, Object] = {}
+        self._waiting: dict[str, dict[str, None]] = {}
         self._nodes: dict[str, str] = {}
         self._services: dict[ServiceKey, str] = {}
         self._containers: dict[str, list[str]] = {}
@@ -47,10 +48,10 @@ class Model:
         touched = {uid} | self._above(uid)
         if change.after is None:
             if uid in self.graph:
+                touched |= {key for key in self.graph.adj[uid] if key in self._objects}
                 self._remove(uid)
             return touched
-        self._put(change.kind, uid, change.after)
-        return touched | self._above(uid)
+        return touched | self._put(change.kind, uid, change.after) | self._above(uid)
 
     def facts(self, pod: str) -> PodFacts | None:
         """The facts of a Pod, or None if it is not there."""
@@ -60,9 +61,7 @@ class Model:
 
     def object(self, uid: str) -> Object | None:
         """The object with that uid, or None."""
-        node = self.graph.nodes.get(uid)
-        found: Object | None = node.get("object") if node else None
-        return found
+        return self._objects.get(uid)
 
     def related(self, uid: str, relation: str) -> list[str]:
         """What an object owns, runs, sends to or contains, as keys of the graph."""
@@ -75,6 +74,11 @@ class Model:
         if uid not in self.graph:
             return []
         return [key for key, edge in self.graph.pred[uid].items() if edge["relation"] == relation]
+
+    def owns_any(self, owner: str) -> bool:
+        """Whether a controller owns anything."""
+        edges = self.graph.adj[owner].values() if owner in self.graph else ()
+        return any(edge["relation"] == "owns" for edge in edges)
 
     def pods_of(self, owner: str) -> list[PodFacts]:
         """The Pods a controller owns, those of the controllers it owns included."""
@@ -111,11 +115,13 @@ class Model:
                     found |= self._above(parent)
         return found
 
-    def _put(self, kind: str, uid: str, obj: Object) -> None:
+    def _put(self, kind: str, uid: str, obj: Object) -> set[str]:
         metadata = obj["metadata"]
         known = uid in self.graph
         name, namespace = str(metadata["name"]), str(metadata.get("namespace", ""))
+        self._objects[uid] = obj
         self.graph.add_node(uid, kind=kind, name=name, namespace=namespace, object=obj)
+        touched: set[str] = set()
         self._link_owner(uid, controller_of(obj))
         if kind == "Pod":
             self._put_pod(uid, obj, new=not known)
@@ -124,9 +130,8 @@ class Model:
         elif kind == "Service":
             self._services[(namespace, name)] = uid
             if not known:
-                self._link_service(uid)
-        if not known:
-            self._resolve_waiting(kind, uid, name)
+                touched |= self._link_service(uid)
+        return touched if known else touched | self._resolve_waiting(kind, uid, name)
 
     def _put_pod(self, uid: str, pod: Object, new: bool) -> None:
         facts = pod_facts(pod)
@@ -137,7 +142,7 @@ class Model:
             if node:
                 self.graph.add_edge(node, uid, relation="runs")
             elif facts.node_name:
-                self._waiting.setdefault(f"node/{facts.node_name}", set()).add(uid)
+                self._waiting.setdefault(f"node/{facts.node_name}", {})[uid] = None
         if new or before.containers != facts.containers:
             self._put_containers(uid, facts)
         if new:
@@ -161,7 +166,7 @@ class Model:
         if owner and owner in self.graph:
             self.graph.add_edge(owner, uid, relation="owns")
         elif owner:
-            self._waiting.setdefault(owner, set()).add(uid)
+            self._waiting.setdefault(owner, {})[uid] = None
 
     def _link_service(self, service: str) -> set[str]:
         states = self.endpoints.of(self.service_key(service))
@@ -171,36 +176,40 @@ class Model:
                 self.graph.remove_edge(service, pod)
                 touched.add(pod)
         for pod, state in states.items():
-            if self.facts(pod) is not None:
+            if self.facts(pod) is not None and self.graph.adj[service].get(pod, {}).get("state") != state:
                 self.graph.add_edge(service, pod, relation="sends", state=state)
                 touched.add(pod)
         return touched
 
-    def _resolve_waiting(self, kind: str, uid: str, name: str) -> None:
-        for child in self._waiting.pop(uid, ()):
+    def _resolve_waiting(self, kind: str, uid: str, name: str) -> set[str]:
+        touched: set[str] = set()
+        for child in self._waiting.pop(uid, {}):
             obj = self.object(child)
             if obj is not None and controller_of(obj) == uid:
                 self.graph.add_edge(uid, child, relation="owns")
-        if kind == "Node":
-            for pod in self._waiting.pop(f"node/{name}", ()):
-                facts = self.facts(pod)
-                if facts is not None and facts.node_name == name:
-                    self.graph.add_edge(uid, pod, relation="runs")
+                touched.add(child)
+        for pod in self._waiting.pop(f"node/{name}", {}) if kind == "Node" else ():
+            facts = self.facts(pod)
+            if facts is not None and facts.node_name == name:
+                self.graph.add_edge(uid, pod, relation="runs")
+                touched.add(pod)
+        return touched
 
     def _remove(self, uid: str) -> None:
         node = self.graph.nodes[uid]
         kind, name, namespace = node["kind"], node["name"], node["namespace"]
-        self._waiting.get(controller_of(node["object"]), set()).discard(uid)
+        self._waiting.get(controller_of(node["object"]), {}).pop(uid, None)
         for key in self._containers.pop(uid, ()):
             self.graph.remove_node(key)
         if kind == "Node":
             if self._nodes.get(name) == uid:
                 del self._nodes[name]
             # A Node of the same name may come back: its Pods are still bound to the name.
-            self._waiting.setdefault(f"node/{name}", set()).update(self.related(uid, "runs"))
+            self._waiting.setdefault(f"node/{name}", {}).update(dict.fromkeys(self.related(uid, "runs")))
         elif kind == "Service" and self._services.get((namespace, name)) == uid:
             del self._services[(namespace, name)]
         self.graph.remove_node(uid)
+        del self._objects[uid]
 
 
 def build(objects: Iterable[Object]) -> Any:

@@ -204,7 +204,9 @@ def _container_state(container: Mapping[str, Any]) -> tuple[str, str]:
     if "terminated" in state:
         ended = state["terminated"]
         code = int(ended.get("exitCode", 0))
-        reason = f" ({ended['reason']})" if ended.get("reason") not in (None, "", "Completed", "Error") else ""
+        reason = (
+            f" ({ended['reason']})" if ended.get("reason") not in (None, "", "Completed", "Error") else ""
+        )
         return ("failed" if code else "done"), f"exited with code {code}{reason}"
     reason = (state.get("waiting") or {}).get("reason") or ""
     if not reason or reason in STARTING:

@@ -94,17 +94,18 @@ def _container(
     was, now = before.get("state") or {}, after.get("state") or {}
     restarts = int(after.get("restartCount", 0)) - int(before.get("restartCount", 0))
     ended = now.get("terminated")
-    if ended is None and (restarts > 0 or "running" in was) and "running" not in now:
+    if ended is None and (restarts > 0 or ("running" in was and "running" not in now)):
         ended = (after.get("lastState") or {}).get("terminated")
-    elif ended is None and restarts > 0:
-        ended = (after.get("lastState") or {}).get("terminated")
-    news = ended is not None and ended not in (was.get("terminated"), (before.get("lastState") or {}).get("terminated"))
+    known = (was.get("terminated"), (before.get("lastState") or {}).get("terminated"))
+    news = ended is not None and ended not in known
     if ended is not None and news:
         yield _exit(container, pod, ended, by_you)
     if restarts > 0 and "running" in now:
         count = int(after.get("restartCount", 0))
         times = "for the first time" if count == 1 else f"for the {count}{_ordinal(count)} time"
-        yield Sentence(f"{container} was restarted in place {times}: same Pod, same name, same address.", "good")
+        yield Sentence(
+            f"{container} was restarted in place {times}: same Pod, same name, same address.", "good"
+        )
     elif "running" in now and "running" not in was and restarts <= 0:
         yield Sentence(f"{container} started on {node}.")
     reason, earlier = _waiting(now), _waiting(was)
@@ -116,7 +117,9 @@ def _container(
 def _exit(container: str, pod: str, ended: Mapping[str, Any], by_you: bool) -> Sentence:
     code, reason = int(ended.get("exitCode", 0)), str(ended.get("reason") or "")
     if by_you:
-        return Sentence(f"You crashed {container[0].lower()}{container[1:]}: it exited with code {code}.", "you")
+        return Sentence(
+            f"You crashed {container[0].lower()}{container[1:]}: it exited with code {code}.", "you"
+        )
     if reason == "OOMKilled":
         return Sentence(f"{container} used more memory than its limit and was killed (OOMKilled).", "bad")
     if code == 0:

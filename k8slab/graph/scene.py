@@ -1,56 +1,40 @@
-"""The scene: the plain JSON that every view draws, and what differs between two of them. Pure.
+"""The scene: the plain JSON that every view draws. Pure.
 
 docs/architecture.md has the format. A builder follows changes; a view asks it for a scene when
 it wants to draw. Entries that did not change are the same objects in both scenes, so that a
-difference costs little. In a difference the scalar fields stand under the section `scene`, and
-the sentences of the story under `story` by their id.
+difference between them costs little.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
+from k8slab.graph.components import Components
+from k8slab.graph.difference import SECTIONS, Scene, difference, patched
+from k8slab.graph.endpoints import service_of
 from k8slab.graph.entries import (
-    COMPONENTS,
     OWNERS,
     Entry,
-    component_of,
-    component_state,
     ghost_entry,
     node_entry,
     owner_entry,
     pod_entry,
     service_entry,
 )
+from k8slab.graph.ghosts import Ghosts
 from k8slab.graph.layout import Layout
 from k8slab.graph.model import Model
-from k8slab.graph.endpoints import service_of
-from k8slab.graph.escape import plain
 from k8slab.graph.story import Story, removed_labels
 from k8slab.mirror.changes import Change, controller_of
 from k8slab.mirror.lives import Lives, wish_of
 from k8slab.mirror.stopwatch import heirs, measured
 
-Scene = dict[str, Any]
-
-GHOST_SECONDS = 6.0
-"""How long a Pod that has gone stays on the map."""
+__all__ = ["Scene", "SceneBuilder", "difference", "patched"]
 
 VICTIMS_WATCHED = 50
 """Pods that left last, among which the map looks for heirs."""
-
-SECTIONS = ("nodes", "owners", "services", "pods", "edges", "components")
-FIELDS = ("title", "namespace", "backend", "badge", "changes", "recovery")
-
-
-@dataclass(frozen=True)
-class _Ghost:
-    entry: Entry
-    node: str
-    gone: float
 
 
 class SceneBuilder:
@@ -77,13 +61,14 @@ class SceneBuilder:
         self._story = Story()
         self._changes = 0
         self._notes: dict[str, str] = {}
-        self._ghosts: dict[str, _Ghost] = {}
+        self._ghosts = Ghosts()
         self._victims: dict[str, None] = {}
         self._heirs: dict[str, str] = {}
         self._doubtful: set[str] = set()
         self._parts: dict[str, dict[str, Entry]] = {section: {} for section in SECTIONS}
         self._dirty: set[str] = set()
-        self._components: dict[str, tuple[str, str]] = {}
+        self._components = Components()
+        self._edges_of: dict[str, tuple[str, ...]] = {}
 
     @property
     def model(self) -> Model:
@@ -97,19 +82,25 @@ class SceneBuilder:
             self._fade(change.moment)
             namespace = change.object["metadata"].get("namespace", "")
             if change.kind == "Pod" and namespace == "kube-system":
-                self._follow_component(change)
+                sentence = self._components.apply(change)
+                if sentence:
+                    tone = "good" if sentence.endswith("runs again.") else "bad"
+                    self._story.say(change.moment, sentence, tone, change.uid)
             if namespace not in ("", self._namespace):
                 return
             self._lives.apply(change)
             self._story.tell(change, self._model)
-            if change.kind == "EndpointSlice":
-                self._follow_slice(change)
-                return
             if change.kind == "Pod":
                 self._follow_pod(change)
             elif change.kind in OWNERS:
                 self._follow_owner(change)
-            self._dirty |= self._model.apply(change)
+            if change.kind == "EndpointSlice":
+                touched = self._follow_slice(change)
+            else:
+                touched = self._model.apply(change)
+            for uid in (change.uid, *sorted(touched - {change.uid})):
+                self._place(uid)
+            self._dirty |= touched
 
     def announce(self, verb: str, pod: str, moment: float) -> None:
         """Say that the learner is about to do something to a Pod, so that the story can say "you".
@@ -152,22 +143,22 @@ class SceneBuilder:
                 "changes": self._changes,
                 "badge": self._badge,
                 **{section: dict(self._parts[section]) for section in SECTIONS},
-                "components": self._component_entries(),
+                "components": self._components.entries(self._badge["state"] == "live"),
                 "story": list(self._story.entries),
                 "recovery": self._recovery(),
             }
 
-    def _follow_slice(self, change: Change) -> None:
+    def _follow_slice(self, change: Change) -> set[str]:
         services = {service_of(one) for one in (change.before, change.after) if one is not None}
         before = {key: self._model.endpoints.of(key) for key in services}
         touched = self._model.apply(change)
-        self._dirty |= touched
-        for uid in sorted(touched):
+        for uid in sorted(touched) if not change.listed else ():
             service = self._model.object(uid)
-            if service is not None and service["kind"] == "Service" and not change.listed:
+            if service is not None and service["kind"] == "Service":
                 key = self._model.service_key(uid)
                 after = self._model.endpoints.of(key)
                 self._story.tell_endpoints(service, before.get(key, {}), after, self._model, change.moment)
+        return touched
 
     def _follow_pod(self, change: Change) -> None:
         uid, before, after = change.uid, change.before, change.after
@@ -180,14 +171,19 @@ class SceneBuilder:
         life = self._lives.get(uid)
         if life is not None and life.left is not None and uid not in self._victims:
             self._victims[uid] = None
-            while len(self._victims) > VICTIMS_WATCHED:
-                del self._victims[next(iter(self._victims))]
-        if before is None or after is None or self._heirs or self._victims:
-            self._doubtful |= {one for one in (owner, life.owner if life else "") if one}
-        if after is None:
+            self._doubtful.add(life.owner)
+            if len(self._victims) > VICTIMS_WATCHED:
+                oldest = next(iter(self._victims))
+                del self._victims[oldest]
+                self._heirs.pop(oldest, None)
+        if before is None or after is None:
+            self._doubtful.add(owner)
+        if after is None and self._model.facts(uid) is not None:
+            if uid in self._dirty:
+                self._draw_pod(uid)
             entry = self._parts["pods"].get(uid)
             if entry is not None:
-                self._ghosts[uid] = _Ghost(entry, entry["node"], change.moment)
+                self._ghosts.add(uid, entry, change.moment)
             self._notes.pop(uid, None)
 
     def _follow_owner(self, change: Change) -> None:
@@ -196,54 +192,97 @@ class SceneBuilder:
         if was != now:
             self._doubtful.add(change.uid)
 
-    def _follow_component(self, change: Change) -> None:
-        name = component_of(change.object)
-        if name:
-            state = "unknown" if change.after is None else component_state(change.after)
-            if self._components.get(name, ("", ""))[1] != state or change.after is not None:
-                self._components[name] = (change.uid, state)
-            self._layout.place(f"component/{name}", "components")
-
     def _fade(self, moment: float) -> None:
-        for uid, ghost in list(self._ghosts.items()):
-            if moment - ghost.gone >= GHOST_SECONDS:
-                del self._ghosts[uid]
-                self._heirs.pop(uid, None)
+        for uid, owner in self._ghosts.fade(moment):
+            self._layout.remove(uid)
+            self._place(owner)
+            self._dirty |= {uid, owner}
+
+    def _place(self, uid: str) -> None:
+        """Give an object its slot, at once: slots go by arrival, whoever draws when."""
+        obj = self._model.object(uid)
+        if obj is None:
+            if uid not in self._ghosts:
                 self._layout.remove(uid)
-                self._dirty.add(uid)
-                if ghost.entry["owner"]:
-                    self._dirty.add(ghost.entry["owner"])
+        elif obj["kind"] == "Node":
+            self._layout.place(uid, "nodes")
+        elif obj["kind"] == "Service":
+            self._layout.place(uid, "services")
+        elif obj["kind"] == "Pod":
+            self._layout.place(uid, f"pods/{self._model.node_of(uid)}")
+        elif obj["kind"] in OWNERS:
+            old_revision = wish_of(obj) == 0 and bool(controller_of(obj))
+            if old_revision and not self._model.owns_any(uid) and not self._ghosts.owned_by(uid):
+                self._layout.remove(uid)
+            else:
+                self._layout.place(uid, "owners")
 
     def _find_heirs(self) -> None:
-        for owner in self._doubtful:
-            line = heirs(self._lives, owner, VICTIMS_WATCHED)
-            for victim, heir in line.items():
-                if self._heirs.get(victim, "") != heir:
+        for owner in sorted(self._doubtful - {""}):
+            for victim, heir in heirs(self._lives, owner, VICTIMS_WATCHED).items():
+                if victim in self._victims and self._heirs.get(victim) != heir:
                     self._heirs[victim] = heir
                     self._dirty.add(victim)
         self._doubtful.clear()
 
     def _draw(self, uid: str) -> None:
         """Make the entry of one object anew, or drop it."""
-        if uid in self._ghosts:
-            self._parts["pods"][uid] = ghost_entry(self._ghosts[uid].entry, self._heirs.get(uid, ""))
-            self._draw_edges(uid)
-            return
-        obj = self._model.object(uid)
+        obj, slot = self._model.object(uid), self._layout.slot(uid)
         kind = str(obj["kind"]) if obj is not None else ""
-        if obj is None:
+        if uid in self._ghosts:
+            self._set("pods", uid, ghost_entry(self._ghosts.entry(uid), self._heirs.get(uid, "")))
+        elif obj is None or slot is None:
             for section in ("nodes", "owners", "services", "pods"):
-                if self._parts[section].pop(uid, None) is not None:
-                    self._layout.remove(uid)
-            self._draw_edges(uid)
+                self._parts[section].pop(uid, None)
         elif kind == "Node":
-            self._parts["nodes"][uid] = node_entry(obj, self._layout.place(uid, "nodes"), self._played)
+            self._set("nodes", uid, node_entry(obj, slot, self._played))
         elif kind == "Service":
-            slot = self._layout.place(uid, "services")
-            self._parts["services"][uid] = service_entry(self._model, obj, slot, self._played)
-            self._draw_edges(uid)
-        elif kind in OWNERS:
-            self._draw_owner(uid)
+            self._set("services", uid, service_entry(self._model, obj, slot, self._played))
         elif kind == "Pod":
             self._draw_pod(uid)
-            self._draw_edges(uid)
+        elif kind in OWNERS:
+            note = self._story.notes.get(uid, "")
+            self._set("owners", uid, owner_entry(self._model, obj, slot, note))
+        self._draw_edges(uid)
+
+    def _draw_pod(self, uid: str) -> None:
+        facts, life = self._model.facts(uid), self._lives.get(uid)
+        if facts is None:
+            return
+        note = facts.trouble or self._notes.get(uid, "") or ("" if facts.owner else "no owner")
+        heir, slot = self._heirs.get(uid, ""), self._layout.slot(uid) or 0
+        created = life.created if life is not None else 0.0
+        self._set("pods", uid, pod_entry(facts, self._model.node_of(uid), slot, heir, note, created))
+
+    def _draw_edges(self, pod: str) -> None:
+        edges = self._parts["edges"]
+        wanted = {f"{service} {pod}": service for service in self._model.parents(pod, "sends")}
+        for key in self._edges_of.get(pod, ()):
+            if key not in wanted:
+                edges.pop(key, None)
+        for key, service in wanted.items():
+            state = self._model.graph.edges[service, pod]["state"]
+            self._set("edges", key, {"service": service, "pod": pod, "state": state})
+        if wanted:
+            self._edges_of[pod] = tuple(wanted)
+        else:
+            self._edges_of.pop(pod, None)
+
+    def _set(self, section: str, key: str, entry: Entry) -> None:
+        # An entry that says the same stays the same object, so that a difference is found by identity.
+        if self._parts[section].get(key) != entry:
+            self._parts[section][key] = entry
+
+    def _recovery(self) -> dict[str, Any] | None:
+        for uid in reversed(self._victims):
+            life = self._lives.get(uid)
+            if uid in self._heirs and life is not None:
+                found = measured(life, self._lives.get(self._heirs[uid]))
+                return {
+                    "victim": found.victim.name,
+                    "heir": found.heir.name if found.heir else "",
+                    "start": found.start,
+                    "phases": [{"name": name, "seconds": round(span, 3)} for name, span in found.phases],
+                    "healed": None if found.healed is None else round(found.healed, 3),
+                }
+        return None

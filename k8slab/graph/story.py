@@ -10,11 +10,12 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Any
 
-from k8slab.graph.entries import OWNERS, node_status, service_address
+from k8slab.graph.entries import OWNERS
 from k8slab.graph.escape import plain
 from k8slab.graph.model import Model
-from k8slab.graph.pod_sentences import pod_sentences
+from k8slab.graph.object_sentences import object_sentences, owner_words
 from k8slab.graph.pod_facts import pod_facts
+from k8slab.graph.pod_sentences import pod_sentences
 from k8slab.mirror.changes import Change, Object, controller_of
 from k8slab.mirror.lives import is_ready, wish_of
 
@@ -87,12 +88,12 @@ class Story:
             return
         if change.kind == "Pod":
             self._tell_pod(change, model)
-        elif change.kind == "Node":
-            self._tell_node(change)
-        elif change.kind == "Service":
-            self._tell_service(change)
-        elif change.kind in OWNERS:
-            self._tell_owner(change, model)
+            return
+        if change.kind in OWNERS and change.after is None:
+            self.notes.pop(change.uid, None)
+            self._bursts.pop(change.uid, None)
+        for sentence in object_sentences(change):
+            self.say(change.moment, sentence.text, sentence.tone, change.uid)
 
     def tell_endpoints(
         self, service: Object, before: dict[str, str], after: dict[str, str], model: Model, moment: float
@@ -114,7 +115,9 @@ class Story:
             if now == "ready":
                 self.say(moment, self._ready_sentence(pod, facts.name, str(name), model), "good", pod)
             elif was == "ready" and now == "not-ready":
-                self.say(moment, f"{facts.name} is not ready: Service {name} sends it nothing new.", "bad", pod)
+                self.say(
+                    moment, f"{facts.name} is not ready: Service {name} sends it nothing new.", "bad", pod
+                )
             elif was == "ready" and now == "terminating":
                 self.say(moment, f"Service {name} sends {facts.name} no new requests.", "plain", pod)
             elif was == "ready":
@@ -175,7 +178,7 @@ class Story:
         return f"{owner['kind']} {owner['metadata']['name']} wants {wants} and had {counting}"
 
     def _tell_creation(self, pod: Object, uid: str, moment: float, model: Model) -> None:
-        name, owner = pod["metadata"]["name"], _owner_words(pod)
+        name, owner = pod["metadata"]["name"], owner_words(pod)
         if not owner:
             node = pod.get("spec", {}).get("nodeName")
             placed = f" for node {node}, without asking the scheduler" if node else ""
@@ -208,89 +211,15 @@ class Story:
         if former:
             gone = removed_labels(change.before, change.after)
             why = f", whose label {gone[0]} was removed" if gone else ""
-            self.say(change.moment, f"{_owner_words(change.before)} let go of {name}{why}.", "plain", change.uid)
+            self.say(
+                change.moment, f"{owner_words(change.before)} let go of {name}{why}.", "plain", change.uid
+            )
         if owner:
-            text = f"{_owner_words(change.after)} adopted {name}: its labels match."
+            text = f"{owner_words(change.after)} adopted {name}: its labels match."
             self.say(change.moment, text, "plain", change.uid)
-
-    def _tell_owner(self, change: Change, model: Model) -> None:
-        obj = change.object
-        words, moment, uid = f"{obj['kind']} {obj['metadata']['name']}", change.moment, change.uid
-        above = _owner_words(obj)
-        if change.after is None:
-            self.notes.pop(uid, None)
-            self._bursts.pop(uid, None)
-            self.say(moment, f"{words} is gone.", "plain", uid)
-            return
-        wants = wish_of(change.after)
-        if change.before is None:
-            if above:
-                self.say(moment, f"{above} created {words}.", "plain", uid)
-            else:
-                wish = f" and wants {wants}" if wants is not None and obj["kind"] != "DaemonSet" else ""
-                self.say(moment, f"{words} was created{wish}.", "plain", uid)
-            return
-        had = wish_of(change.before)
-        if change.after["metadata"].get("deletionTimestamp"):
-            if not change.before["metadata"].get("deletionTimestamp"):
-                self.say(moment, f"{words} is being deleted.", "plain", uid)
-        elif wants != had and obj["kind"] != "DaemonSet":
-            who = f"{above} scaled {words}" if above else f"{words} was scaled"
-            self.say(moment, f"{who} from {had} to {wants}.", "plain", uid)
-        if _template(change.before) != _template(change.after):
-            self.say(moment, f"{words} has a new Pod template.", "plain", uid)
-
-    def _tell_node(self, change: Change) -> None:
-        name, moment = change.object["metadata"]["name"], change.moment
-        if change.before is None or change.after is None:
-            what = "joined the cluster" if change.before is None else "left the cluster"
-            self.say(moment, f"Node {name} {what}.", "plain", change.uid)
-            return
-        was, now = node_status(change.before), node_status(change.after)
-        ready = now.startswith("Ready")
-        if ready != was.startswith("Ready"):
-            if ready:
-                self.say(moment, f"Node {name} is Ready.", "good", change.uid)
-            else:
-                self.say(moment, f"Node {name} is NotReady: {_not_ready_reason(change.after)}.", "bad", change.uid)
-        if ("SchedulingDisabled" in now) != ("SchedulingDisabled" in was):
-            what = "takes no new Pods (cordoned)" if "SchedulingDisabled" in now else "takes new Pods again"
-            self.say(moment, f"Node {name} {what}.", "plain", change.uid)
-
-    def _tell_service(self, change: Change) -> None:
-        name = change.object["metadata"]["name"]
-        if change.before is None:
-            text = f"Service {name} was created: {service_address(change.object)}."
-        elif change.after is None:
-            text = f"Service {name} is gone."
-        elif change.before.get("spec", {}).get("selector") != change.after.get("spec", {}).get("selector"):
-            text = f"Service {name} selects other Pods now."
-        else:
-            return
-        self.say(change.moment, text, "plain", change.uid)
 
 
 def removed_labels(before: Object, after: Object) -> list[str]:
     """The labels that an object had and has no more, or has with another value."""
     had, has = before["metadata"].get("labels") or {}, after["metadata"].get("labels") or {}
     return sorted(plain(key) for key, value in had.items() if has.get(key) != value)
-
-
-def _owner_words(obj: Object) -> str:
-    for reference in obj["metadata"].get("ownerReferences") or ():
-        if reference.get("controller"):
-            return f"{reference.get('kind')} {reference.get('name')}"
-    return ""
-
-
-def _template(owner: Object) -> Any:
-    return owner.get("spec", {}).get("template", {}).get("spec")
-
-
-def _not_ready_reason(node: Object) -> str:
-    for condition in node.get("status", {}).get("conditions") or ():
-        if condition.get("type") == "Ready":
-            if condition.get("status") == "Unknown":
-                return "its kubelet does not report any more"
-            return str(condition.get("message") or condition.get("reason") or "its kubelet says so").rstrip(".")
-    return "it has never reported"

@@ -44,16 +44,21 @@ class Recovery:
     healed: float | None
 
 
-def heirs(lives: Lives, owner: str) -> dict[str, str]:
+def heirs(lives: Lives, owner: str, recent: int = 0) -> dict[str, str]:
     """Who replaced whom among the Pods of one controller, as uids: victim to heir; "" while it is missing.
 
     Args:
         lives: all lives.
         owner: uid of the controller.
+        recent: look only at so many of those that left last, to be quick; at all if 0.
     """
     pods = lives.of_owner(owner)
     leavers = (life for life in pods if life.left is not None)
     victims = sorted(leavers, key=lambda life: (life.left or 0, life.seen))
+    if recent and len(victims) > recent:
+        forgotten = {life.uid for life in victims[:-recent]}
+        victims = victims[-recent:]
+        pods = [life for life in pods if life.uid not in forgotten]
     taken: set[str] = set()
     found: dict[str, str] = {}
     for index, victim in enumerate(victims):
@@ -95,11 +100,23 @@ def recovery(lives: Lives, victim: str) -> Recovery | None:
     line = heirs(lives, life.owner)
     if victim not in line:
         return None
-    heir = lives.get(line[victim])
+    return measured(life, lives.get(line[victim]))
+
+
+def measured(victim: Life, heir: Life | None) -> Recovery:
+    """The times of one replacement.
+
+    Args:
+        victim: the Pod that left.
+        heir: the Pod that replaced it; None while there is none.
+    """
+    start = victim.left
+    if start is None:
+        raise ValueError(f"{victim.name} has not left")
     if heir is None:
-        return Recovery(life, None, life.left, (), None)
+        return Recovery(victim, None, start, (), None)
     steps = [(name, getattr(heir, field)) for name, field in PHASES]
-    phases = tuple((name, max(0.0, moment - life.left)) for name, moment in steps if moment is not None)
-    goal = heir.endpoint if life.endpoint is not None else heir.ready
-    healed = None if goal is None else max(0.0, goal - life.left)
-    return Recovery(life, heir, life.left, phases, healed)
+    phases = tuple((name, max(0.0, moment - start)) for name, moment in steps if moment is not None)
+    goal = heir.endpoint if victim.endpoint is not None else heir.ready
+    healed = None if goal is None else max(0.0, goal - start)
+    return Recovery(victim, heir, start, phases, healed)

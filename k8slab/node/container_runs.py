@@ -48,6 +48,8 @@ class ContainerRuns:
         self._probes: dict[str, ContainerProbes] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping: set[str] = set()
+        self._early: dict[str, ContainerRecord] = {}
+        self._images: dict[str, str] = {}
 
     # -- questions -----------------------------------------------------------------------------
 
@@ -98,13 +100,17 @@ class ContainerRuns:
         kinds = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
         for each in (each for kind in kinds for each in status.get(kind) or []):
             if each.get("containerID") == run.api_id:
+                self._images[run.container] = each["image"]
                 return bool(each.get("started")), bool(each.get("ready"))
         return False, False
 
     async def began(self, container: Container, run: ContainerRecord) -> None:
         """Take note of a run that has just been started."""
         runs = self.by_name.setdefault(run.name, [])
+        # A program that ended at once may be told as ended before it was told as started.
+        run = self._early.pop(run.container, run)
         runs.insert(0, run)
+        self._images[run.container] = container["image"]
         if run.running:
             self._unsettled.add(run.container)
             self.spawn(self._settle(container, run))
@@ -201,21 +207,38 @@ class ContainerRuns:
         self._event(container, "Normal", "Killing", message)
         self._stopping.add(run.container)
         try:
-            await self._node.runtime.ask("stop_container", pod=run.pod, container=run.container, grace=grace)
-        except (RuntimeGoneError, RuntimeRefusedError) as error:
+            answer = await self._node.runtime.ask(
+                "stop_container", pod=run.pod, container=run.container, grace=grace
+            )
+            self.exited(ContainerRecord.of(answer))
+        except RuntimeRefusedError as error:
             log.warning("stopping %s: %s", run.name, error)
+        except RuntimeGoneError:
+            await self._node.runtime.connected.wait()
         finally:
             self._stopping.discard(run.container)
+
+    def stop_changed(self) -> None:
+        """Stop the containers whose image was changed in the Pod; they start again with the new one."""
+        for run in self.running():
+            container = pod_spec.container_named(self._worker.pod, run.name)
+            if container is None or run.container in self._stopping:
+                continue
+            if self._images.setdefault(run.container, container["image"]) != container["image"]:
+                message = f"Container {run.name} definition changed, will be restarted"
+                self._stopping.add(run.container)
+                self.spawn(self.stop(container, run, message, self.grace()))
 
     def exited(self, record: ContainerRecord) -> None:
         """Take note that a run has ended."""
         runs = self.by_name.get(record.name, [])
-        for index, run in enumerate(runs):
-            if run.container == record.container:
-                runs[index] = record
-                break
-        else:
+        known = {run.container: index for index, run in enumerate(runs)}
+        if record.container not in known:
+            self._early[record.container] = record
             return
+        if not runs[known[record.container]].running:
+            return
+        runs[known[record.container]] = record
         probes = self._probes.pop(record.container, None)
         if probes is not None:
             probes.stop()

@@ -122,6 +122,12 @@ class ContainerStarter:
         self.retry_at.pop(name, None)
         return ContainerRecord.of(answer)
 
+    def forget_due(self) -> None:
+        """Drop the pauses that are over; what still cannot start gets a new one."""
+        now = time.time()
+        for name in [name for name, moment in self.retry_at.items() if moment <= now]:
+            del self.retry_at[name]
+
     def recall_image(self, container: Container) -> None:
         """Find out again what stands behind the image of a container that runs already."""
         try:

@@ -38,8 +38,10 @@ REFERENCE = re.compile(
 """An image reference: a shortened form of distribution's grammar."""
 
 KEYS = frozenset(
-    ("match", "tags", "entrypoint", "command", "environment", "working_dir", "program", "files", "levels")
-    + ("stand_in", "story")
+    {
+        *("match", "tags", "entrypoint", "command", "environment", "working_dir"),
+        *("program", "files", "levels", "stand_in", "story"),
+    }
 )
 
 
@@ -233,14 +235,15 @@ def _names(entries: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _kit_file(word: str) -> str:
-    return str(demo_program()) if word == "{demo}" else word
+    folder = demo_folder()
+    return {"{demo}": str(folder / "demo.py"), "{demo_folder}": str(folder)}.get(word, word)
 
 
-def demo_program() -> Path:
-    """The demo application: images/demo/demo.py of a checkout, or the copy inside an installed package."""
+def demo_folder() -> Path:
+    """The demo application's folder: images/demo of a checkout, or the copy inside an installed package."""
     package = Path(__file__).resolve().parent.parent
-    inside = package / "images" / "demo" / "demo.py"
-    return inside if inside.exists() else package.parent / "images" / "demo" / "demo.py"
+    inside = package / "images" / "demo"
+    return inside if inside.exists() else package.parent / "images" / "demo"
 
 
 @lru_cache(maxsize=1)
@@ -264,5 +267,7 @@ def interpreter_folders() -> tuple[str, ...]:
 def _digest(program: str, environment: tuple[tuple[str, str], ...]) -> str:
     digest = hashlib.sha256(repr(environment).encode())
     if program:
-        digest.update(Path(program).read_bytes())
+        path = Path(program)
+        for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
+            digest.update(file.read_bytes())
     return digest.hexdigest()

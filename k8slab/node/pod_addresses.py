@@ -21,6 +21,7 @@ class PodAddresses:
     """
 
     def __init__(self, podcidr: str) -> None:
+        self.podcidr = podcidr
         self._network = IPv4Network(podcidr)
         self._taken: dict[str, str] = {}
         self._last = RESERVED - 1

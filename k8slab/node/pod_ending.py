@@ -9,7 +9,6 @@ object itself: DELETE with grace 0 and the uid as precondition. Source: `SyncTer
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING
@@ -59,6 +58,10 @@ class PodEnding:
             return
         if self._task is not None:
             self._task.result()
+        if self._removed:
+            # Its object may stay for a finalizer's sake; nothing is left to do here but to wait.
+            self.finished = self._worker.vanished
+            return
         if self._worker.terminal and not self._to_be_removed():
             self._worker.publish()
             return
@@ -95,8 +98,6 @@ class PodEnding:
         await self._remove_from_node()
         if exists:
             await self._remove_from_api()
-        else:
-            self.finished = True
 
     # -- containers ----------------------------------------------------------------------------
 
@@ -140,11 +141,6 @@ class PodEnding:
             await asyncio.wait(before, timeout=max(0.0, end - time.monotonic()))
         rest = max(LEAST_GRACE, end - time.monotonic())
         await self._worker.runs.stop(container, run, f"Stopping container {run.name}", rest)
-        # The exit is told by an event on the same connection, which may come a moment later.
-        for _ in range(500):
-            if not any(each.container == run.container for each in self._worker.runs.running()):
-                return
-            await asyncio.sleep(0.01)
 
     async def _pre_stop(
         self, container: Container, run: ContainerRecord, hook: dict[str, object], grace: float
@@ -172,8 +168,6 @@ class PodEnding:
     # -- traces --------------------------------------------------------------------------------
 
     async def _remove_from_node(self) -> None:
-        if self._removed:
-            return
         uid = self._worker.uid
         while True:
             try:
@@ -209,10 +203,4 @@ class PodEnding:
                 await asyncio.sleep(pause)
                 pause = min(5.0, pause * 2)
                 continue
-            # With a finalizer the object stays; nothing is left to do here but to wait.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(RETRY_SECONDS):
-                    while not self._worker.vanished:
-                        await asyncio.sleep(0.02)
             break
-        self.finished = self._worker.vanished

@@ -69,7 +69,7 @@ class PodSetup:
             return False
         self._retry_at = 0.0
         if self._look_at and time.time() >= self._look_at:
-            self._stale = True
+            self._stale, self._look_at = True, 0.0
         if not self.address:
             await self._node.has_addresses.wait()
             assert self._node.addresses is not None
@@ -138,7 +138,7 @@ class PodSetup:
             named |= environment.references(container)
         references = [(kind, namespace, name) for kind, name in named]
         self._node.objects.hold(self._worker.uid, references, self._objects_changed)
-        await asyncio.gather(self._node.services.synced.wait())
+        await self._node.services.synced.wait()
         found = await asyncio.gather(*(self._node.objects.get(each) for each in references))
         objects: dict[tuple[str, str], Any] = {
             (kind, name): value for (kind, _, name), value in zip(references, found, strict=True)

@@ -68,11 +68,11 @@ class PodWorker:
     def update(self, pod: Pod) -> None:
         """Take note of a change of the Pod in the API."""
         self.pod = pod
+        wanted = self.writer.wanted
         current = int(pod["metadata"]["resourceVersion"]) >= self.writer.version
-        if current and not self.writer.pending and self.writer.wanted is not None:
-            if not covers(pod.get("status"), self.writer.wanted):
-                # Somebody else changed what is the node's to say, as the node controller does.
-                self.writer.write(self.writer.wanted, again=True)
+        if current and not self.writer.pending and wanted and not covers(pod.get("status"), wanted):
+            # Somebody else changed what is the node's to say, as the node controller does.
+            self.writer.write(wanted, again=True)
         self.wake()
 
     def vanish(self) -> None:
@@ -116,9 +116,11 @@ class PodWorker:
             await self.ending.proceed()
             return
         self.publish()
+        self.starter.forget_due()
         if not await self.setup.ready():
             self.publish()
             return
+        self.runs.stop_changed()
         for container in self._to_start():
             if not self.starter.held_back(self.pod, container):
                 await self._start(container)
@@ -184,9 +186,10 @@ class PodWorker:
             return True
         for container in pod_spec.init_containers(self.pod):
             run = self.runs.latest(container["name"])
-            if run and not run.running and run.exit_code and not pod_spec.is_sidecar(container):
-                if not pod_spec.should_restart(self.pod, container, run.exit_code):
-                    return True
+            if run is None or run.running or not run.exit_code or pod_spec.is_sidecar(container):
+                continue
+            if not pod_spec.should_restart(self.pod, container, run.exit_code):
+                return True
         for container in pod_spec.containers(self.pod):
             run = self.runs.latest(container["name"])
             if run is None or run.running or pod_spec.should_restart(self.pod, container, run.exit_code):

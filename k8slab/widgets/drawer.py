@@ -1,8 +1,9 @@
 """The drawer: the one thread of a kernel that publishes on the comms of our widgets.
 
-ipywidgets has no locks, and ipykernel's event loop delivers nothing while a cell runs. So whoever has something to
-draw enqueues a job here, from any thread, and the drawer does the jobs one after the other. Messages that come from
-the browser are enqueued as well, so that a widget is only ever touched by this thread once it is shown.
+ipywidgets has no locks, and ipykernel's event loop delivers nothing while a cell runs. So whoever has
+something to draw enqueues a job here, from any thread, and the drawer does the jobs one after the other.
+Messages that come from the browser are enqueued as well, so that a widget is only ever touched by this
+thread once it is shown.
 
 The thread starts with the first widget that takes it and ends when the last gave it back.
 """
@@ -127,23 +128,27 @@ class Drawer:
             raise errors[0]
         return results[0]
 
-    def adopt(self, widget: Any) -> None:
+    def adopt(self, widget: Any, heard: Callable[[bool], None] | None = None) -> None:
         """Handle the messages of a widget and of all its children on this thread.
 
         Args:
             widget: an open ipywidgets widget; children are followed through `children`.
+            heard: called on this thread before each message is handled, with whether it came on a subshell.
         """
+
+        def arrived(handle: Job, on_subshell: bool) -> None:
+            def job() -> None:
+                self.came_on_subshell = on_subshell
+                if heard is not None:
+                    heard(on_subshell)
+                handle()
+
+            self.soon(job)
+
         for part in family(widget):
             if part.comm is not None:
                 kernel_shell.follow_front_end(part.comm)
-                kernel_shell.on_message(part, self._arrived)
-
-    def _arrived(self, handle: Job, on_subshell: bool) -> None:
-        def job() -> None:
-            self.came_on_subshell = on_subshell
-            handle()
-
-        self.soon(job)
+                kernel_shell.on_message(part, arrived)
 
     def give_back(self) -> None:
         """Say that one widget no longer needs the drawer; the last one ends its thread."""

@@ -2,12 +2,13 @@
 
 A cell that runs holds the kernel's main shell, so a click on a widget would wait for it. JupyterLab 4.4 and
 later sends the messages of widgets to a *subshell*, a second thread of the kernel, where ipykernel has them
-(7.0 and later). ipykernel 7.4 however answers on the shell that published last on a comm: a widget made in a cell
-is thereby pinned to the main shell, and its clicks wait again (`ipykernel/comm/comm.py`, `_reply_subshell_for`).
-Here a comm of ours follows the front end's choice instead, and our own thread publishes under no cell at all.
+(7.0 and later). ipykernel 7.4 however answers on the shell that published last on a comm: a widget made in
+a cell is thereby pinned to the main shell, and its clicks wait again (`ipykernel/comm/comm.py`,
+`_reply_subshell_for`). Here a comm of ours follows the front end's choice instead, and our own thread
+publishes under no cell at all.
 
-Where a kernel has no subshells (ipykernel 6) nothing here does anything, and the browser tells the learner that a
-click waits for a running cell.
+Where a kernel has no subshells (ipykernel 6) nothing here does anything, and the browser tells the learner
+that a click waits for a running cell.
 """
 
 from __future__ import annotations

@@ -13,22 +13,16 @@ function animate(node, frames, options) {
   return node.animate(frames, options).finished.catch(() => {}).finally(() => { animations -= 1; });
 }
 
-/** Apply one difference to a scene, in place: sections by their keys, the story by its ids, all else as a whole. */
+/** Apply one difference to a scene, in place, as `patched` of k8slab.graph.difference does. */
 function applyChanges(scene, { set = {}, drop = {} }) {
   for (const [name, keys] of Object.entries(drop)) {
     if (name === "story") scene.story = scene.story.filter((line) => !keys.some((id) => String(id) === String(line.id)));
     else for (const key of keys) if (scene[name]) delete scene[name][key];
   }
   for (const [name, values] of Object.entries(set)) {
-    if (SECTIONS.has(name)) {
-      scene[name] = { ...scene[name], ...values };
-    } else if (name === "story" && !Array.isArray(values)) {
-      const lines = new Map(scene.story.map((line) => [String(line.id), line]));
-      for (const [id, line] of Object.entries(values)) lines.set(id, line);
-      scene.story = [...lines.values()].sort((a, b) => a.moment - b.moment).slice(-40);
-    } else {
-      scene[name] = values;
-    }
+    if (SECTIONS.has(name)) scene[name] = { ...scene[name], ...values };
+    else if (name === "story") scene.story = [...scene.story, ...Object.values(values)];
+    else if (name === "scene") Object.assign(scene, values);
   }
 }
 
@@ -107,7 +101,7 @@ class MapView {
       markerHeight: 8, orient: "auto" }, make("path", { d: "M0 0L8 4L0 8z", class: "k8-arrow-head" })));
     this.layers = {};
     this.svg.append(this.desc, defs);
-    for (const name of ["frame", "nodes", "edges", "services", "heirs", "pods"]) {
+    for (const name of ["frame", "nodes", "edges", "services", "heirs", "pods", "ends"]) {
       this.svg.append(this.layers[name] = make("g", { class: `k8-layer-${name}` }));
     }
     this.panels.stage.append(this.svg);
@@ -250,10 +244,10 @@ class MapView {
     this.each("pods", plan.pods, scene.pods, (uid) => make("g", { class: "k8-pod", tabindex: "0", role: "button",
       "data-uid": uid, "aria-haspopup": "dialog" }), (group, uid) => this.drawOnePod(group, uid, heirs.has(uid)),
     (uid) => `${heirs.has(uid)}/${scene.owners[scene.pods[uid].owner]?.name}/${scene.pods[scene.pods[uid].heir]?.name}`);
-    this.layers.edges.replaceChildren(...plan.edges.flatMap((edge) => [
-      make("path", { d: edge.path, class: `k8-line k8-line-${edge.state}`, "data-service": edge.service, "data-pod": edge.pod }),
-      make("circle", { cx: edge.end[0].toFixed(1), cy: edge.end[1].toFixed(1), r: 3.4, class: `k8-end k8-line-${edge.state}` }),
-    ]));
+    this.layers.edges.replaceChildren(...plan.edges.map((edge) => make("path", { d: edge.path,
+      class: `k8-line k8-line-${edge.state}`, "data-service": edge.service, "data-pod": edge.pod })));
+    this.layers.ends.replaceChildren(...plan.edges.map((edge) => make("circle", { cx: edge.end[0].toFixed(1),
+      cy: edge.end[1].toFixed(1), r: 3.6, class: `k8-end k8-line-${edge.state}` })));
     const taken = [];
     this.layers.heirs.replaceChildren(...plan.heirs.map((heir) => drawHeir(heir, scene, plan, this.ruler, taken)));
     this.layers.frame.replaceChildren(...this.drawFrame(scene, plan));

@@ -1,15 +1,16 @@
 """The live map: the picture of a cluster that a learner watches and clicks.
 
-The drawing is done in the browser by a small module of its own (`live_map*.js`); the kernel sends it what changed.
-A source's callback only marks the map as out of date. The drawer then takes the scene, sends the difference to the
-one sent before as one numbered custom message, the first at once and then at most twenty a second, and writes the
-whole picture into the trait `snapshot` when things are quiet, so that a saved notebook shows it.
+The drawing is done in the browser by a small module of its own (`live_map*.js`); the kernel sends it what
+changed. A source's callback only marks the map as out of date. The drawer then takes the scene, sends the
+difference to the one sent before as one numbered custom message, the first at once and then at most twenty
+a second, and writes the whole picture into the trait `snapshot` when things are quiet, so that a saved
+notebook shows it.
 
 Between the two:
 
-    to the browser    {"seq": n, "moment": t, "set": {...}, "drop": {...}}      one batch of changes
-                      {"snapshot": picture}                                      to a view that saw a gap
-                      {"request": id, "state": "working"|"done"|"refused"|"failed", "text": ..., "direct": bool}
+    to the browser    {"seq": n, "moment": t, "set": {...}, "drop": {...}}    one batch of changes
+                      {"snapshot": picture}                                    to a view that saw a gap
+                      {"request": id, "state": "working"|"done"|"refused"|"failed", "text": ...}
     from the browser  {"op": ..., "uid": ..., "request": id, "container": ..., "verb": ...}
 """
 
@@ -84,10 +85,14 @@ class LiveMap(anywidget.AnyWidget):
         self._news: dict[str, Any] = {}
         self.latencies: deque[float] = deque(maxlen=2000)
         """Seconds from a source's callback to the message that carries the change, latest last."""
-        self.sizes: deque[int] = deque(maxlen=2000)
-        """Number of changed entries of each message, latest last."""
         replace_open(key, self)
-        self._picture: dict[str, Any] = {"seq": 0, "scene": source.scene(), "armed": True, "reason": "", "trouble": ""}
+        self._picture: dict[str, Any] = {
+            "seq": 0,
+            "scene": source.scene(),
+            "armed": True,
+            "reason": "",
+            "trouble": "",
+        }
         self._drawer = take_drawer()
         self._requests = MapRequests(self, actions, self._drawer)
         super().__init__(snapshot=self.picture())
@@ -101,7 +106,7 @@ class LiveMap(anywidget.AnyWidget):
         self._drawer.run(super().open)
 
     def picture(self) -> dict[str, Any]:
-        """All that a view needs: scene, sequence number, whether the Kill buttons are awake, the kernel's clock."""
+        """All that a view needs: scene, sequence number, whether Kill is awake, the kernel's clock."""
         return {**self._picture, "moment": time.time()}
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
@@ -121,7 +126,7 @@ class LiveMap(anywidget.AnyWidget):
         self._tell({"armed": armed, "reason": "" if armed else reason})
 
     def show_trouble(self, text: str) -> None:
-        """Show a sentence above the drawing, such as why nothing changes any more; an empty one takes it away."""
+        """Show a sentence above the drawing, such as why nothing changes; an empty one takes it away."""
         self._tell({"trouble": text})
 
     @property
@@ -159,7 +164,11 @@ class LiveMap(anywidget.AnyWidget):
             scene = self._source.scene()
             changes = _difference(self._picture["scene"], scene)
         except LabError as error:
-            scene, changes, news = self._picture["scene"], {"set": {}, "drop": {}}, {**news, "trouble": str(error)}
+            scene, changes, news = (
+                self._picture["scene"],
+                {"set": {}, "drop": {}},
+                {**news, "trouble": str(error)},
+            )
         news = {name: value for name, value in news.items() if self._picture[name] != value}
         if not news and not changes["set"] and not changes["drop"]:
             return
@@ -169,7 +178,6 @@ class LiveMap(anywidget.AnyWidget):
         self.send({"seq": seq, "moment": time.time(), **changes, **news})
         if since is not None:
             self.latencies.append(time.perf_counter() - since)
-        self.sizes.append(sum(len(part) for part in (*changes["set"].values(), *changes["drop"].values()) if part))
         if not self._rest_asked:
             self._rest_asked = True
             self._drawer.later(QUIET, self._rest)
@@ -205,12 +213,13 @@ class LiveMap(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The widget, and for places without a kernel the same picture as SVG and as text."""
-        from k8slab.graph import drawing, text
+        from k8slab.graph.drawing import svg
+        from k8slab.graph.text import tree
 
         scene = self._source.scene()
         bundle = super()._repr_mimebundle_(**kwargs)
         data, metadata = bundle if bundle is not None else ({}, {})
-        data = {**data, "image/svg+xml": drawing.svg(scene), "text/plain": text.tree(scene)}
+        data = {**data, "image/svg+xml": svg(scene), "text/plain": tree(scene)}
         return data, metadata
 
 

@@ -46,7 +46,7 @@ function mark(look, x, y, s = 6) {
     terminating: `M${-s * 0.8} ${-s * 0.8}L${s * 0.8} ${s * 0.8}M${s * 0.8} ${-s * 0.8}L${-s * 0.8} ${s * 0.8}`,
     failed: `M0 ${-s * 1.15}L${s * 1.15} 0L0 ${s * 1.15}L${-s * 1.15} 0z`,
     done: `M${-s} 0L${-s * 0.25} ${s * 0.75}L${s} ${-s * 0.75}`,
-    ghost: `M${-s} 0a${s} ${s} 0 1 0 ${2 * s} 0a${s} ${s} 0 1 0 ${-2 * s} 0z`,
+    ghost: `M${-s * 0.8} ${-s * 0.8}L${s * 0.8} ${s * 0.8}M${s * 0.8} ${-s * 0.8}L${-s * 0.8} ${s * 0.8}`,
   };
   return make("path", { d: paths[known], transform: at, class: `k8-mark k8-${known}` });
 }
@@ -124,26 +124,34 @@ function drawPod(group, pod, place, scene, ruler, now, haloed) {
   parts.push(mark(pod.look, x + 23, y + 42, 6));
   const status = ruler.fit(pod.status, w - 50, 13.5, 600);
   parts.push(words(x + 36, y + 47, status, `k8-word${leaving ? " k8-soft" : ""}`));
-  const room = w - 36 - ruler.width(status, 13.5, 600) - 22;
+  const room = w - 36 - ruler.width(status, 13.5, 600) - 18;
   const grace = pod.look === "terminating" ? graceLeft(pod, now) : null;
   const beside = grace !== null ? `${grace} s` : pod.owner || leaving ? (leaving ? "" : pod.ip) : "no owner";
-  if (beside && ruler.width(beside, 12) <= room) {
+  let below = "";
+  if (beside && ruler.width(beside, 12) > room) {
+    below = beside;
+  } else if (beside) {
     const node = words(x + w - 10, y + 47, beside, "k8-aside", "end");
     if (grace !== null) node.dataset.graceEnd = pod.grace_end;
     parts.push(node);
   }
-  parts.push(...drawContainers(pod, x + 17, y + 58, w - 27, ruler, leaving));
+  parts.push(...drawContainers(pod, x + 17, y + 58, w - 27, ruler, leaving, below));
   if (pod.note) {
-    parts.push(words(x + 2, y + h + 14, ruler.fit(pod.note, w - 36, 12), "k8-aside"));
+    parts.push(words(x + 2, y + h + 15, ruler.fit(pod.note, w - (haloed || pod.heir ? 38 : 4), 12), "k8-aside"));
   }
   group.replaceChildren(...parts);
 }
 
-function drawContainers(pod, x, y, room, ruler, leaving) {
+/** The chips of the containers, and right of them how often they restarted, else what found no room above. */
+function drawContainers(pod, x, y, room, ruler, leaving, below) {
   const parts = [];
-  const restarted = pod.restarts ? `restarted ${pod.restarts}×` : "";
-  const taken = restarted ? ruler.width(restarted, 12, 600) + 8 : 0;
   const all = pod.containers ?? [];
+  const chips = all.reduce((sum, each) => sum + ruler.width(each.name, 12.5) + 37, 0);
+  const fits = (text) => chips + ruler.width(text, 12, 600) + 4 <= room;
+  let beside = pod.restarts ? `restarted ${pod.restarts}×` : below;
+  if (pod.restarts && !fits(beside)) beside = `↻ ${pod.restarts}×`;
+  if (!pod.restarts && !fits(beside)) beside = "";
+  const taken = beside ? ruler.width(beside, 12, 600) + 6 : 0;
   let at = x;
   let drawn = 0;
   for (const each of all) {
@@ -159,7 +167,7 @@ function drawContainers(pod, x, y, room, ruler, leaving) {
     drawn += 1;
   }
   if (drawn < all.length) parts.push(words(at, y + 16.5, `+${all.length - drawn}`, "k8-chip-name"));
-  if (restarted) parts.push(words(x + room, y + 16.5, restarted, "k8-aside k8-warn", "end"));
+  if (beside) parts.push(words(x + room, y + 16.5, beside, `k8-aside${pod.restarts ? " k8-warn" : ""}`, "end"));
   return parts;
 }
 

@@ -1,8 +1,8 @@
 // Geometry of the live map: slots and the element's width in, rectangles and lines out. Pure; measures nothing.
 // Lengths are CSS pixels. A status never has a place here, so a change of status moves nothing.
 
-const POD = { height: 92, gutter: 42, least: 158, lane: 12 };
-const NODE = { least: 210, top: 22, foot: 42, footTwoLines: 58, padding: 12 };
+const POD = { height: 92, gutter: 42, least: 158, lane: 14 };
+const NODE = { least: 210, top: 22, foot: 42, footTwoLines: 58, padding: 14 };
 const SERVICE = { height: 48, least: 270, most: 380, gap: 16, rowGap: 22 };
 const CHIP = { height: 32, width: 236, gap: 10 };
 const MANY_PODS = 400;
@@ -158,7 +158,7 @@ function routeEdges(scene, plan) {
     }
     points.push([points[points.length - 1][0], bus]);
     const direct = to.row === 0;
-    const target = direct ? to.x + to.w / 2 + (from.index % 5) * 10 : to.x - 5 - shift / 1.5;
+    const target = direct ? to.x + to.w / 2 + (from.index % 5) * 10 : to.x - 6 - shift / 1.5;
     if (to.node.row > 0) {
       const gap = to.node.x - Math.min(plan.gap, 16) / 2 - shift;
       const above = plan.nodeTops[to.node.row] - plan.rowGap / 2 + shift;
@@ -186,16 +186,21 @@ function routeHeirs(scene, plan) {
     count += 1;
     const out = from.x + from.w - 10 - nudge; // right of the note under the Pod, which keeps clear of both ends
     const into = to.x + to.w - 22 - nudge;
-    const low = from.y + from.h + 27 + nudge;
-    const lowTo = to.y + to.h + 27 + nudge;
-    const points = [[out, from.y + from.h], [out, low]];
-    if (from.node.row === to.node.row && from.row !== to.row) {
-      points.push([to.x - 4, low], [to.x - 4, lowTo]);
-    } else if (from.node.row !== to.node.row) {
+    const under = (place) => place.y + place.h + 27 + nudge;
+    const over = (place) => place.y - POD.gutter + 27 + nudge;
+    const sameNodes = from.node.row === to.node.row;
+    const up = sameNodes && from.row > to.row;
+    const down = sameNodes && from.row < to.row;
+    const low = up ? over(from) : under(from);
+    const lowTo = down ? over(to) : under(to);
+    const points = [[out, up ? from.y : from.y + from.h], [out, low]];
+    if (!sameNodes) {
       const gap = to.node.x - Math.min(plan.gap, 16) / 2 - 4;
       points.push([gap, low], [gap, lowTo]);
+    } else if (Math.abs(low - lowTo) > 1) {
+      points.push([to.x - 4, low], [to.x - 4, lowTo]);
     }
-    points.push([into, lowTo], [into, to.y + to.h + 3]);
+    points.push([into, lowTo], [into, down ? to.y - 3 : to.y + to.h + 3]);
     const a = points[1], b = points[2];
     plan.heirs.push({ uid, heir: pod.heir, path: rounded(points), at: [(a[0] + b[0]) / 2, low] });
   }

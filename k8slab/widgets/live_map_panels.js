@@ -124,12 +124,12 @@ function drawOwners(panels, scene) {
     const kind = html("div", "k8-owner-kind", owner.kind + (owner.of ? ` of ${owner.of.kind} ${owner.of.name}` : ""));
     const name = html("div", "k8-owner-name", owner.name);
     name.title = owner.name;
-    const leaving = owner.terminating ? ` · ${owner.terminating} leaving` : "";
     const count = html("div", "k8-owner-count");
     count.append(icon(short ? "starting" : "running", 14),
-      html("span", "", `wants ${owner.wants} · has ${owner.has} · ready ${owner.ready}${leaving}`));
-    card.replaceChildren(kind, count, name, html("div", "k8-owner-note", owner.note ?? ""));
-    card.title = owner.note ?? "";
+      html("span", "", `wants ${owner.wants} · has ${owner.has} · ready ${owner.ready}`));
+    const note = [owner.terminating ? `${owner.terminating} leaving` : "", owner.note ?? ""].filter(Boolean).join(" · ");
+    card.replaceChildren(kind, count, name, html("div", "k8-owner-note", note));
+    card.title = note;
   });
 }
 

@@ -1,7 +1,7 @@
 """What happens when a button of the map is pressed.
 
-A message from the browser is only acknowledged on the drawer's thread; the work is done on a thread of its own, so
-that neither the map nor the kernel waits for a cluster, and the answer goes back through the drawer.
+A message from the browser is only acknowledged on the drawer's thread; the work is done on a thread of its
+own, so that neither the map nor the kernel waits for a cluster, and the answer goes back through the drawer.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LONGEST_TEXT = 100_000
 
 
 class MapActions(Protocol):
-    """What the buttons of a map do. Each returns text to show, or raises a LabError, which is shown instead."""
+    """What the buttons of a map do. Each returns text to show, or raises a LabError, which is shown."""
 
     def kill(self, uid: str) -> str:
         """Delete a Pod with its grace period."""
@@ -120,7 +120,9 @@ class MapRequests:
             "yaml": actions.yaml,
         }
         if op not in known:
-            raise LabError(f"The map does not know the request {op!r}.", f"Known are: {', '.join(known)}, crash.")
+            raise LabError(
+                f"The map does not know the request {op!r}.", f"Known are: {', '.join(known)}, crash."
+            )
         return known[op](uid)
 
     def _answer(self, request: str, state: str, text: str, more: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """A real JupyterLab on loopback and a headless Chromium, for tests that click.
 
-`K8SLAB_TEST_KERNEL_PATH` names a folder put in front of the kernels' import path, so that the same tests run with
-another ipykernel.
+`K8SLAB_TEST_KERNEL_PATH` names a folder put in front of the kernels' import path, so that the same tests
+run with another ipykernel.
 """
 
 from __future__ import annotations
@@ -27,10 +27,15 @@ from tests.tiers import CHROMIUM_PROGRAMS
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 ARTIFACTS = ROOT / "test-artifacts"
-ARGUMENTS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 def until(condition: Callable[[], T], what: str, seconds: float = 30) -> T:
@@ -62,7 +67,7 @@ class Jupyter:
         (config / "labconfig" / "page_config.json").write_text(json.dumps(disabled))
         path = [os.environ.get("K8SLAB_TEST_KERNEL_PATH", ""), str(ROOT)]
         environment = {
-            **os.environ, "JUPYTER_TOKEN": self.token, "JUPYTER_CONFIG_DIR": str(config),
+            **os.environ, "HOME": str(folder), "JUPYTER_TOKEN": self.token, "JUPYTER_CONFIG_DIR": str(config),
             "JUPYTER_DATA_DIR": str(folder / "data"), "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
             "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
             "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"), "IPYTHONDIR": str(folder / "ipython"),
@@ -71,12 +76,15 @@ class Jupyter:
         self.log = folder / "jupyter.log"
         with self.log.open("wb") as out:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
-                 "--ServerApp.port=0", f"--ServerApp.root_dir={self.root}", "--LabApp.expose_app_in_browser=True"],
+                [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root",
+                 "--ServerApp.ip=127.0.0.1", "--ServerApp.port=0", f"--ServerApp.root_dir={self.root}",
+                 "--LabApp.expose_app_in_browser=True"],
                 env=environment, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                 start_new_session=True, cwd=self.root,
             )  # fmt: skip
-        found = until(lambda: list((folder / "runtime").glob("jpserver-*.json")), f"the server; see {self.log}", 60)
+        found = until(
+            lambda: list((folder / "runtime").glob("jpserver-*.json")), f"the server; see {self.log}", 60
+        )
         self.port = int(json.loads(found[0].read_text())["port"])
 
     def address(self, path: str) -> str:
@@ -107,10 +115,12 @@ class Notebook:
         self.page = page
         self.path = jupyter.root / name
         self._address = jupyter.address(f"lab/tree/{quote(name)}")
-        parts = [{"cell_type": "code", "id": f"c{i}", "metadata": {}, "outputs": [], "execution_count": None,
+        parts: list[dict[str, Any]] = [{"cell_type": "code", "id": f"c{i}", "metadata": {}, "outputs": [], "execution_count": None,
                   "source": source} for i, source in enumerate(cells)]  # fmt: skip
         kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-        self.path.write_text(json.dumps({"cells": parts, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}))
+        self.path.write_text(
+            json.dumps({"cells": parts, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5})
+        )
         self.load()
 
     def load(self) -> None:
@@ -121,12 +131,16 @@ class Notebook:
             " return k && ['idle', 'busy'].includes(k.status) && k.connectionStatus === 'connected'; }",
             timeout=60_000,
         )
+        self.page.evaluate(
+            "() => { const shell = window.jupyterapp.shell; shell.collapseLeft(); shell.collapseRight?.(); }"
+        )
 
     def start(self, index: int) -> None:
         """Start one cell, as Ctrl+Enter does, and return at once."""
         self.page.evaluate(
             "i => { const app = window.jupyterapp; const notebook = app.shell.currentWidget.content;"
-            " notebook.activeCellIndex = i; notebook.deselectAll(); app.commands.execute('notebook:run-cell'); }",
+            " notebook.activeCellIndex = i; notebook.deselectAll();"
+            " app.commands.execute('notebook:run-cell'); }",
             index,
         )
 
@@ -134,7 +148,9 @@ class Notebook:
         """Run one cell and wait for its end."""
         before = self.count(index)
         self.start(index)
-        until(lambda: self.count(index) not in (before, None), f"cell {index} to end: {self.output(index)}", 60)
+        until(
+            lambda: self.count(index) not in (before, None), f"cell {index} to end: {self.output(index)}", 60
+        )
 
     def count(self, index: int) -> int | None:
         """The execution count of a cell; None while it runs."""
@@ -151,7 +167,9 @@ class Notebook:
 
     def theme(self, name: str) -> None:
         """Change JupyterLab's theme, such as `JupyterLab Dark`."""
-        self.page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", name)
+        self.page.evaluate(
+            "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", name
+        )
         light = "false" if "Dark" in name else "true"
         self.page.wait_for_selector(f"body[data-jp-theme-light='{light}']", state="attached")
 
@@ -187,7 +205,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A page of its own for each test; errors of scripts fail the test."""
-    context = browser.new_context(viewport={"width": 1500, "height": 1300})
+    context = browser.new_context(viewport={"width": 1480, "height": 1300})
     opened = context.new_page()
     errors: list[str] = []
     opened.on("pageerror", lambda error: errors.append(str(error)))
@@ -197,12 +215,16 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 @pytest.fixture
-def open_notebook(page: Page, jupyter: Jupyter, request: pytest.FixtureRequest) -> Iterator[Callable[..., Notebook]]:
+def open_notebook(
+    page: Page, jupyter: Jupyter, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Notebook]]:
     """A function that opens a notebook of the given cells; its kernel is shut down afterwards."""
     opened: list[Notebook] = []
 
     def open_with(*cells: str) -> Notebook:
-        notebook = Notebook(page, jupyter, f"{request.node.name.split('[')[0]}-{len(opened)}.ipynb", list(cells))
+        notebook = Notebook(
+            page, jupyter, f"{request.node.name.split('[')[0]}-{len(opened)}.ipynb", list(cells)
+        )
         opened.append(notebook)
         return notebook
 

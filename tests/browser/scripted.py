@@ -1,4 +1,4 @@
-"""A scripted cluster for the tests of the widgets: a scene that changes when it is told to, and actions that note what they did.
+"""A scripted cluster for the tests of widgets: a scene that changes when told, actions that take notes.
 
 Runs inside the kernels of the browser tests and in the unit tests; knows nothing of Kubernetes.
 """
@@ -21,11 +21,24 @@ PLAYED = "kubelet played by k8slab"
 
 def pod(name: str, node: str, slot: int, look: str = "running", **more: Any) -> dict[str, Any]:
     """One Pod of a scene, running unless said otherwise."""
-    status = {"running": "Running", "starting": "ContainerCreating", "terminating": "Terminating"}.get(look, "Running")
+    status = {"running": "Running", "starting": "ContainerCreating", "terminating": "Terminating"}.get(
+        look, "Running"
+    )
     values: dict[str, Any] = {
-        "name": name, "node": node, "slot": slot, "status": status, "look": look, "ready": look == "running",
-        "ip": "10.7.16.4", "owner": "rs", "heir": "", "restarts": 0, "note": "", "created": time.time() - 60,
-        "grace_end": 0, "containers": [{"name": "web", "look": look, "state": look, "restarts": 0}],
+        "name": name,
+        "node": node,
+        "slot": slot,
+        "status": status,
+        "look": look,
+        "ready": look == "running",
+        "ip": "10.7.16.4",
+        "owner": "rs",
+        "heir": "",
+        "restarts": 0,
+        "note": "",
+        "created": time.time() - 60,
+        "grace_end": 0,
+        "containers": [{"name": "web", "look": look, "state": look, "restarts": 0}],
     }
     return {**values, **more}
 
@@ -34,43 +47,115 @@ def first_scene() -> Scene:
     """Chapter 03 a second after a kill: the scene of the design's drawing."""
     now = time.time()
     nodes = {
-        f"n{i}": {"name": f"worker-{i}", "slot": i - 1, "ready": True, "status": "Ready", "control_plane": False,
-                  "played": PLAYED} for i in (1, 2, 3)
+        f"n{i}": {
+            "name": f"worker-{i}",
+            "slot": i - 1,
+            "ready": True,
+            "status": "Ready",
+            "control_plane": False,
+            "played": PLAYED,
+        }
+        for i in (1, 2, 3)
     }
     pods = {
         "p1": pod("web-q9z4m", "n1", 0, "terminating", heir="p5", grace_end=now + 27, ready=False),
         "p2": pod("web-x2k7d", "n1", 1, owner="", note="its label app was removed"),
-        "p3": pod("web-b4t8n", "n2", 0, ip="10.7.32.4", containers=[
-            {"name": "web", "look": "running", "state": "running", "restarts": 0},
-            {"name": "log", "look": "running", "state": "running", "restarts": 0}]),
+        "p3": pod(
+            "web-b4t8n",
+            "n2",
+            0,
+            ip="10.7.32.4",
+            containers=[
+                {"name": "web", "look": "running", "state": "running", "restarts": 0},
+                {"name": "log", "look": "running", "state": "running", "restarts": 0},
+            ],
+        ),
         "p4": pod("web-m2v6k", "n3", 0, ip="10.7.48.2", restarts=2),
         "p5": pod("web-x7k2p", "n3", 1, ip="10.7.48.5"),
     }
-    edges = {f"svc {uid}": {"service": "svc", "pod": uid, "state": "terminating" if uid == "p1" else "ready"}
-             for uid in ("p1", "p3", "p4", "p5")}
-    components = {name: {"state": "running", "slot": slot} for slot, name in enumerate(
-        ("kube-apiserver", "etcd", "kube-controller-manager", "kube-scheduler"))}
+    edges = {
+        f"svc {uid}": {"service": "svc", "pod": uid, "state": "terminating" if uid == "p1" else "ready"}
+        for uid in ("p1", "p3", "p4", "p5")
+    }
+    components = {
+        name: {"state": "running", "slot": slot}
+        for slot, name in enumerate(("kube-apiserver", "etcd", "kube-controller-manager", "kube-scheduler"))
+    }
     story = [
-        {"id": 1, "moment": now - 1, "text": "You deleted web-q9z4m. It has 30 s to finish; no new request goes there.",
-         "tone": "you"},
-        {"id": 2, "moment": now - 0.98, "text": "ReplicaSet web wants 3, saw 2 and created web-x7k2p.", "tone": "plain"},
-        {"id": 3, "moment": now - 0.95, "text": "The scheduler placed web-x7k2p on worker-3.", "tone": "plain"},
-        {"id": 4, "moment": now - 0.26, "text": "Its readiness probe passed: Service web now sends it requests.",
-         "tone": "good"},
+        {
+            "id": 1,
+            "moment": now - 1,
+            "text": "You deleted web-q9z4m. It has 30 s to finish; no new request goes there.",
+            "tone": "you",
+        },
+        {
+            "id": 2,
+            "moment": now - 0.98,
+            "text": "ReplicaSet web wants 3, saw 2 and created web-x7k2p.",
+            "tone": "plain",
+        },
+        {
+            "id": 3,
+            "moment": now - 0.95,
+            "text": "The scheduler placed web-x7k2p on worker-3.",
+            "tone": "plain",
+        },
+        {
+            "id": 4,
+            "moment": now - 0.26,
+            "text": "Its readiness probe passed: Service web now sends it requests.",
+            "tone": "good",
+        },
     ]
     return {
-        "title": "03 · ReplicaSets", "namespace": "k8slab-03",
-        "backend": "embedded: containers are processes of this machine", "moment": now, "changes": 12,
-        "badge": {"state": "live", "since": now - 60}, "nodes": nodes,
-        "owners": {"rs": {"kind": "ReplicaSet", "name": "web", "slot": 0, "wants": 3, "has": 3, "ready": 3,
-                          "terminating": 1, "owner": "", "note": "saw 2, made 1, 0.7 s ago"}},
-        "services": {"svc": {"name": "web", "address": "10.7.128.12:80", "slot": 0, "ready": 3, "total": 4,
-                             "played": "kube-proxy played by k8slab", "selector": "app=web"}},
-        "pods": pods, "edges": edges, "components": components, "story": story,
-        "recovery": {"victim": "web-q9z4m", "heir": "web-x7k2p", "start": now - 1, "healed": 0.74, "phases": [
-            {"name": "replacement created", "seconds": 0.02}, {"name": "scheduled", "seconds": 0.05},
-            {"name": "process started", "seconds": 0.31}, {"name": "ready", "seconds": 0.7},
-            {"name": "in endpoints", "seconds": 0.74}]},
+        "title": "03 · ReplicaSets",
+        "namespace": "k8slab-03",
+        "backend": "embedded: containers are processes of this machine",
+        "moment": now,
+        "changes": 12,
+        "badge": {"state": "live", "since": now - 60},
+        "nodes": nodes,
+        "owners": {
+            "rs": {
+                "kind": "ReplicaSet",
+                "name": "web",
+                "slot": 0,
+                "wants": 3,
+                "has": 3,
+                "ready": 3,
+                "terminating": 1,
+                "owner": "",
+                "note": "saw 2, made 1, 0.7 s ago",
+            }
+        },
+        "services": {
+            "svc": {
+                "name": "web",
+                "address": "10.7.128.12:80",
+                "slot": 0,
+                "ready": 3,
+                "total": 4,
+                "played": "kube-proxy played by k8slab",
+                "selector": "app=web",
+            }
+        },
+        "pods": pods,
+        "edges": edges,
+        "components": components,
+        "story": story,
+        "recovery": {
+            "victim": "web-q9z4m",
+            "heir": "web-x7k2p",
+            "start": now - 1,
+            "healed": 0.74,
+            "phases": [
+                {"name": "replacement created", "seconds": 0.02},
+                {"name": "scheduled", "seconds": 0.05},
+                {"name": "process started", "seconds": 0.31},
+                {"name": "ready", "seconds": 0.7},
+                {"name": "in endpoints", "seconds": 0.74},
+            ],
+        },
     }
 
 
@@ -152,8 +237,11 @@ class NotingActions:
     def kill(self, uid: str) -> str:
         self.note("kill", uid)
         end = time.time() + 30
-        self.source.change(lambda scene: scene["pods"][uid].update(
-            look="terminating", status="Terminating", grace_end=end, ready=False))
+        self.source.change(
+            lambda scene: scene["pods"][uid].update(
+                look="terminating", status="Terminating", grace_end=end, ready=False
+            )
+        )
         return f'pod "{self.source.scene()["pods"][uid]["name"]}" deleted'
 
     def force_kill(self, uid: str) -> str:

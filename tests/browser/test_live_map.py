@@ -1,4 +1,4 @@
-"""The live map in a real JupyterLab: drawn, clicked by mouse while a cell runs, loaded again, and inert to hostile text."""
+"""The live map in a real JupyterLab: drawn, clicked while a cell runs, loaded again, inert to markup."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ def test_screenshots(open_notebook: Open, tmp_path: Path, width: int, theme: str
     live.screenshot(path=ARTIFACTS / f"live-map-{width}-{theme.lower()}-toolbar.png")
 
 
-def test_a_kill_by_mouse_arrives_while_another_cell_runs(open_notebook: Open, tmp_path: Path, notes: Notes) -> None:
+def test_a_kill_by_mouse_arrives_while_another_cell_runs(
+    open_notebook: Open, tmp_path: Path, notes: Notes
+) -> None:
     notebook = open_notebook(cells(tmp_path), SLEEP)
     notebook.run(0)
     live = notebook.live_map()
@@ -69,7 +71,9 @@ def test_a_kill_by_mouse_arrives_while_another_cell_runs(open_notebook: Open, tm
     noted = until(notes, "the kill")
     assert notebook.count(1) is None, "the cell still runs"
     assert (noted[0]["verb"], noted[0]["uid"]) == ("kill", "p3")
-    until(lambda: live.locator("[data-uid=p3].k8-look-terminating").count(), "the Pod to terminate on the map")
+    until(
+        lambda: live.locator("[data-uid=p3].k8-look-terminating").count(), "the Pod to terminate on the map"
+    )
     assert notebook.count(1) is None
     until(lambda: "woke" in notebook.output(1), "the cell's end")
     assert noted[0]["time"] < float(notebook.output(1).split()[-1])

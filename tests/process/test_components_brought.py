@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from k8slab.cluster.components.brought import from_path
 from k8slab.cluster.components.memory import Memory
 from k8slab.cluster.components.programs import PROGRAMS, Components, RefusedError
 from k8slab.cluster.components.store import write_manifest
+from k8slab.commands import run
 from k8slab.errors import MissingToolError
 from k8slab.progress import CollectedProgress
 from tests.component_standins import (
@@ -178,3 +180,14 @@ def test_path_that_does_not_do_is_passed_over(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     found = find_without_fetching()
     assert isinstance(found, list) and found[1] == f"PATH: {', '.join(PROGRAMS)} not on PATH"
+
+
+def test_module_that_gets_the_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("K8SLAB_BIN_DIR", str(fill(tmp_path / "bin")))
+    argv = [sys.executable, "-m", "k8slab.cluster.components"]
+    done = run(argv, timeout=60)
+    assert done.stderr == f"Kubernetes v1.36.3 and etcd 3.6.8 from K8SLAB_BIN_DIR ({tmp_path / 'bin'})\n"
+    (tmp_path / "bin" / "etcd").unlink()
+    done = run(argv, timeout=60, check=False)
+    assert done.returncode == 1 and "does not hold etcd" in done.stderr
+    assert "Traceback" not in done.stderr

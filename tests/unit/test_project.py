@@ -6,7 +6,6 @@ import ast
 import json
 import os
 import re
-import sys
 import tomllib
 from collections.abc import Iterator
 from functools import cache
@@ -136,9 +135,10 @@ def test_no_file_names_the_host_of_a_package_registry() -> None:
 
 def test_the_readme_names_every_command_of_the_command_line() -> None:
     import typer.main
+
     from k8slab.cli import app
 
-    commands = set(typer.main.get_group(app).commands)  # type: ignore[attr-defined]
+    commands = set(typer.main.get_group(app).commands)
     named = set(re.findall(r"^k8slab (\w+)  ", (ROOT / "README.md").read_text(), re.MULTILINE))
     assert named == commands
 
@@ -191,42 +191,6 @@ def test_the_layers_hold(capsys: pytest.CaptureFixture[str]) -> None:
 
     status = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True)
     assert status == 0, capsys.readouterr().out
-
-
-def imports(path: Path) -> set[str]:
-    """Modules a file imports, whole names, also inside functions."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
-    return names
-
-
-def reachable(module: str) -> dict[str, str]:
-    """Every module that a module of ours imports, with the one of ours that imports it."""
-    files = {module_name(path): path for path in PACKAGE.rglob("*.py")}
-    found: dict[str, str] = {}
-    waiting = [module]
-    while waiting:
-        current = waiting.pop()
-        for name in imports(files[current]):
-            if name in files and name not in found:
-                waiting.append(name)
-            found.setdefault(name, current)
-    return found
-
-
-@pytest.mark.parametrize("module", ["k8slab.node.runtime", "k8slab.network.switch"])
-def test_what_plays_hardware_imports_the_standard_library_alone(module: str) -> None:
-    """One runtime runs on each node: every library it would import costs its memory three times."""
-    foreign = {
-        f"{name} (by {importer})"
-        for name, importer in reachable(module).items()
-        if name.split(".")[0] not in {*sys.stdlib_module_names, "k8slab", "__future__"}
-    }
-    assert foreign == set()
 
 
 def test_programs_are_run_in_one_place() -> None:

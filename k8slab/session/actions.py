@@ -1,8 +1,9 @@
-"""What a learner can do to a Pod, each with the kubectl line that does the same. For calls and for buttons."""
+"""What a learner can do to a Pod, each with the kubectl line that does the same."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from typing import Any
 
 import yaml
@@ -10,10 +11,10 @@ import yaml
 from k8slab.answers import Table
 from k8slab.cluster.api import KINDS
 from k8slab.errors import ApiError, ConflictError, GuardError, LabError, NotFoundError
-from k8slab.lab_pods import PodRow, age_of, row_of
-from k8slab.lab_session import Session
 from k8slab.mirror.changes import epoch
 from k8slab.mirror.slimming import slim
+from k8slab.session.pods import PodRow, age_of, row_of
+from k8slab.session.session import Session
 
 DEMO_IMAGE = "k8slab/demo"
 LOG_LINES = 200
@@ -43,10 +44,13 @@ class PodActions:
         try:
             session.guard.delete_pod(pod.namespace, pod.name, pod.uid, 0 if force else None)
         except NotFoundError:
-            raise LabError(f"The Pod {pod.name} is gone already.", "Take another: lab.pods() lists them.") from None
+            raise LabError(
+                f"The Pod {pod.name} is gone already.", "Take another: lab.pods() lists them."
+            ) from None
         except ConflictError:
             raise LabError(
-                f"The name {pod.name} belongs to another Pod by now; that one was left alone.", "Look at lab.pods()."
+                f"The name {pod.name} belongs to another Pod by now; that one was left alone.",
+                "Look at lab.pods().",
             ) from None
         return f'pod "{pod.name}" {"force " if force else ""}deleted from {pod.namespace} namespace'
 
@@ -61,7 +65,7 @@ class PodActions:
     def crash_container(self, pod: PodRow, container: str = "") -> str:
         """End the program of a container, so that the kubelet has to start it again.
 
-        The demo application is asked to do it itself. Other programs are left alone: a signal sent from inside
+        The demo application is asked to do it itself. Other programs are left alone: a signal from inside
         could reach more than the container where containers share the machine's process tree.
 
         Raises:
@@ -76,13 +80,13 @@ class PodActions:
         except (ConflictError, GuardError):
             raise
         except ApiError as error:
-            # A program that ends while it answers breaks the connection; the API server reports that as its own error.
+            # A program that ends while it answers breaks the connection; the API server reports that.
             if error.status not in (500, 502, 503):
                 raise
         return f"container {container} of {pod.name} was ended"
 
     def line(self, pod: PodRow, verb: str, container: str = "") -> str:
-        """The kubectl line that does the same as a verb of the map: kill, force_kill, crash, logs, events, yaml."""
+        """The kubectl line of a verb of the map: kill, force_kill, crash, logs, events, yaml."""
         name = shlex.quote(pod.name)
         lines = {
             "kill": f"delete pod {name}",
@@ -103,7 +107,9 @@ class PodActions:
         texts = []
         for name in [container] if container else pod.containers:
             path = KINDS["pods"].path(pod.namespace, pod.name, "log")
-            text = self._session.api.read(path, {"container": name, "tailLines": str(LOG_LINES)}).decode(errors="replace")
+            text = self._session.api.read(path, {"container": name, "tailLines": str(LOG_LINES)}).decode(
+                errors="replace"
+            )
             texts.append(f"== {name}\n{text}" if len(pod.containers) > 1 and not container else text)
         return "\n".join(texts) or "(nothing printed yet)"
 
@@ -142,7 +148,9 @@ class PodActions:
 
     def _container(self, pod: PodRow, container: str) -> str:
         if container and container not in pod.containers:
-            raise LabError(f"{pod.name} has no container {container!r}.", f"It has: {', '.join(pod.containers)}.")
+            raise LabError(
+                f"{pod.name} has no container {container!r}.", f"It has: {', '.join(pod.containers)}."
+            )
         return container or pod.containers[0]
 
     def _crash_path(self, pod: PodRow, container: str) -> str:
@@ -154,32 +162,40 @@ class PodActions:
                 port = ports[0]["containerPort"]
                 return f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}:{port}/proxy/crash"
         raise LabError(
-            f"The container {container} of {pod.name} does not run {DEMO_IMAGE}, the one program that crashes on request.",
+            f"The container {container} of {pod.name} does not run {DEMO_IMAGE}, which crashes on request.",
             "Kill the Pod instead.",
         )
 
 
-class MapActions:
-    """The map's buttons: the same actions, by uid, answering with text.
+class ButtonActions:
+    """What buttons do: the same actions, by uid, answering with text.
 
     Args:
-        actions: what they do.
+        actions: what is done.
+        announce: told uid and verb before anything is done to a Pod.
     """
 
-    def __init__(self, actions: PodActions) -> None:
+    def __init__(self, actions: PodActions, announce: Callable[[str, str], None]) -> None:
         self._actions = actions
+        self._announce = announce
 
     def kill(self, uid: str) -> str:
         """Delete a Pod with its grace period."""
-        return self._actions.delete(self._actions.by_uid(uid))
+        pod = self._actions.by_uid(uid)
+        self._announce(uid, "kill")
+        return self._actions.delete(pod)
 
     def force_kill(self, uid: str) -> str:
         """Delete a Pod without a grace period."""
-        return self._actions.delete(self._actions.by_uid(uid), force=True)
+        pod = self._actions.by_uid(uid)
+        self._announce(uid, "force_kill")
+        return self._actions.delete(pod, force=True)
 
     def crash(self, uid: str, container: str) -> str:
         """End the program of one container."""
-        return self._actions.crash_container(self._actions.by_uid(uid), container)
+        pod = self._actions.by_uid(uid)
+        self._announce(uid, "crash")
+        return self._actions.crash_container(pod, container)
 
     def logs(self, uid: str) -> str:
         """The logs of a Pod's containers."""

@@ -18,14 +18,31 @@ from k8slab.progress import Progress
 RESET_SECONDS = 10.0
 ACCOUNT_SECONDS = 30.0
 
-_OWNERS = ("deployments", "statefulsets", "daemonsets", "cronjobs", "jobs", "replicasets", "replicationcontrollers")
+_OWNERS = (
+    "deployments",
+    "statefulsets",
+    "daemonsets",
+    "cronjobs",
+    "jobs",
+    "replicasets",
+    "replicationcontrollers",
+)
 _RESET_GRACE = 1
 """Seconds a Pod gets at a reset: nobody is waiting for its answers any more."""
 
 _KEPT = {("configmaps", "kube-root-ca.crt")}
 """What Kubernetes itself puts into every namespace."""
 
-_KINDS_OF_EVIDENCE = ("Pod", "ReplicaSet", "Deployment", "Service", "EndpointSlice", "StatefulSet", "DaemonSet", "Job")
+_KINDS_OF_EVIDENCE = (
+    "Pod",
+    "ReplicaSet",
+    "Deployment",
+    "Service",
+    "EndpointSlice",
+    "StatefulSet",
+    "DaemonSet",
+    "Job",
+)
 
 
 class Session:
@@ -42,7 +59,7 @@ class Session:
         self.namespace = chapter.name
         self.api = Api(cluster.kubeconfig, cluster.context)
         self.guard = Guard(cluster, self.api)
-        self.mirror = Mirror(self.api, namespace=self.namespace)
+        self.mirror = Mirror(self.api)
         self.timeline = Timeline()
         self.since = time.time()
         self.closed = False

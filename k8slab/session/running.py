@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 from collections.abc import Callable
 
 from k8slab.answers import LONGEST_LINE, escaped, visible
 from k8slab.commands import Completed
+from k8slab.errors import LabError
 
 PATIENCE = 1.8
 """Seconds a call waits for its program before it hands the cell back."""
+
+_SHELL_WORDS = frozenset({"|", "||", "&&", ";", ">", ">>", "<", "&"})
+
+
+def kubectl_words(line: str) -> list[str]:
+    """The words after `kubectl` in a line as one would type it.
+
+    Raises:
+        LabError: it cannot be read, or wants a shell.
+    """
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise LabError(
+            f"This kubectl line cannot be read: {error}.", "Look for a quote without its partner."
+        ) from error
+    if words[:1] == ["kubectl"]:
+        words = words[1:]
+    for word in words:
+        if word in _SHELL_WORDS:
+            raise LabError(f"There is no shell here, so {word!r} means nothing.", "Leave that part out.")
+    return words
 
 
 class Running:
@@ -45,15 +69,20 @@ class Running:
         if self._error is not None:
             return str(self._error)
         if self._done is None:
-            return f"`{self.line}` is still running. The lab goes on without it; call .wait(30) on this to see its end."
+            return (
+                f"`{self.line}` is still running; the lab goes on without it. `_.wait(30)` waits for its end."
+            )
         return (self._done.stdout + self._done.stderr).rstrip("\n")
 
     def __repr__(self) -> str:
         return visible(self.text, LONGEST_LINE)
 
     def _repr_html_(self) -> str:
-        style = "font-family: ui-monospace, DejaVu Sans Mono, monospace; white-space: pre; margin: 0; overflow-x: auto"
-        return f'<pre aria-label="{escaped(self.line)}" style="{style}">{escaped(self.text, LONGEST_LINE)}</pre>'
+        font = "font-family: ui-monospace, DejaVu Sans Mono, monospace"
+        style = f"{font}; white-space: pre; margin: 0; overflow-x: auto"
+        return (
+            f'<pre aria-label="{escaped(self.line)}" style="{style}">{escaped(self.text, LONGEST_LINE)}</pre>'
+        )
 
     def _run(self) -> None:
         try:

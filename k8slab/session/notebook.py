@@ -1,7 +1,7 @@
 """What a notebook sees when its cells run in the wrong order: a sentence instead of a NameError.
 
-`k8slab lab` starts JupyterLab with PYTHONSTARTUP set to `notebook_startup.py`, which a kernel runs once, at its
-start. It defines the name `lab`, until `lab = Lab.open(...)` gives it its meaning.
+`k8slab lab` starts JupyterLab with PYTHONSTARTUP set to `notebook_startup.py`, which a kernel runs once,
+at its start. It defines the name `lab`, until `lab = Lab.open(...)` gives it its meaning.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ class NoLabYet:
         from k8slab.errors import ClusterStateError
 
         raise ClusterStateError(
-            "There is no lab in this notebook yet.", "Run its first cell, the one with Lab.open(...), and then this one."
+            "There is no lab in this notebook yet.",
+            "Run its first cell, the one with Lab.open(...), and then this one.",
         )
 
     def __repr__(self) -> str:
@@ -54,3 +55,11 @@ def start(names: dict[str, Any]) -> None:
     previous = os.environ.get(PREVIOUS)
     if previous:
         exec(compile(Path(previous).read_bytes(), previous, "exec"), names)
+
+
+def notebooks_folder() -> Path:
+    """The folder JupyterLab is started in: the one that holds `notebooks/`, or the current one."""
+    for root in (Path.cwd(), Path(__file__).resolve().parents[2]):
+        if (root / "notebooks").is_dir():
+            return root
+    return Path.cwd()

@@ -1,3 +1,3 @@
 """Run by a kernel at its start, as PYTHONSTARTUP; one expression, so that it leaves no other name behind."""
 
-__import__("k8slab.lab_notebook", fromlist=["start"]).start(globals())
+__import__("k8slab.session.notebook", fromlist=["start"]).start(globals())

@@ -179,7 +179,11 @@ class Judge:
         with self._lock:
             told = []
             for key, (run, callbacks) in list(self._runs.items()):
-                fresh = ExerciseRun(run.exercise) if isinstance(run, ExerciseRun) else PredictionRun(run.prediction)
+                fresh = (
+                    ExerciseRun(run.exercise)
+                    if isinstance(run, ExerciseRun)
+                    else PredictionRun(run.prediction)
+                )
                 self._runs[key] = (fresh, callbacks)
                 told += callbacks
         for callback in told:

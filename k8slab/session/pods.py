@@ -158,7 +158,8 @@ def find_pod(api: Api, namespace: str, target: PodRow | str) -> PodRow:
         return target
     if not isinstance(target, str):
         raise LabError(
-            f"A Pod was wanted, and this is a {type(target).__name__}.", "Give a name, or one row of lab.pods()."
+            f"A Pod was wanted, and this is a {type(target).__name__}.",
+            "Give a name, or one row of lab.pods().",
         )
     kind, slash, name = target.rpartition("/")
     if slash and kind not in ("pod", "pods", "po"):
@@ -171,7 +172,9 @@ def find_pod(api: Api, namespace: str, target: PodRow | str) -> PodRow:
         there = [row.name for row in list_pods(api, namespace, "")]
         raise LabError(
             f"There is no Pod {name!r} in {namespace}.",
-            f"There are: {', '.join(there)}." if there else "There is none at all; lab.stuck() says which cell comes first.",
+            f"There are: {', '.join(there)}."
+            if there
+            else "There is none at all; lab.stuck() says which cell comes first.",
         ) from None
 
 
@@ -185,5 +188,3 @@ def age_of(created: float | None) -> str:
     if seconds < 10_800:
         return f"{seconds // 60}m"
     return f"{seconds // 3600}h"
-
-

@@ -1,0 +1,76 @@
+"""Running the real kubectl on one cluster and no other. Only the guard calls this."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import NoReturn
+
+from k8slab.cluster.contract import Cluster
+from k8slab.commands import Completed, run
+from k8slab.errors import CommandError
+from k8slab.folders import cache_folder
+
+_PASSED_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TERM", "TMPDIR", "EDITOR", "KUBE_EDITOR")
+
+
+def run_kubectl(
+    cluster: Cluster,
+    namespace: str,
+    arguments: Sequence[str],
+    shown: Sequence[str],
+    text: str | None = None,
+    timeout: float = 60,
+) -> Completed:
+    """Run kubectl to its end.
+
+    Args:
+        cluster: the cluster; its own kubeconfig and context are used, the ambient ones never.
+        namespace: where it works unless the arguments name another; the context's own if empty.
+        arguments: the words after `kubectl`.
+        shown: the same in the learner's words, for an error's message.
+        text: its standard input.
+        timeout: seconds until it is ended.
+
+    Raises:
+        CommandError: it ended with an exit code other than 0; the message says what to do.
+    """
+    done = run(
+        _argv(cluster, namespace, arguments), timeout=timeout, env=environment(), input=text, check=False
+    )
+    if done.returncode != 0:
+        said = (done.stdout + done.stderr).replace('"STDIN"', "the manifest")
+        raise CommandError(["kubectl", *shown], done.returncode, said, _cure(said))
+    return done
+
+
+def replace_process(cluster: Cluster, namespace: str, arguments: Sequence[str]) -> NoReturn:
+    """Become kubectl, terminal and all."""
+    argv = _argv(cluster, namespace, arguments)
+    os.execve(argv[0], argv, environment())
+
+
+def environment() -> dict[str, str]:
+    """What kubectl may know of this process's environment: no KUBECONFIG, no proxies, no credentials."""
+    kept = {name: os.environ[name] for name in _PASSED_ENVIRONMENT if name in os.environ}
+    # Aliases and default flags of the user's own (kuberc) could turn a line into another one.
+    return kept | {
+        "KUBERC": "off",
+        "KUBECTL_KUBERC": "false",
+        "KUBECACHEDIR": str(cache_folder() / "kubectl"),
+    }
+
+
+def _argv(cluster: Cluster, namespace: str, arguments: Sequence[str]) -> list[str]:
+    fixed = [str(cluster.kubectl), f"--kubeconfig={cluster.kubeconfig}", f"--context={cluster.context}"]
+    return [*fixed, *([f"--namespace={namespace}"] if namespace else []), *arguments]
+
+
+def _cure(said: str) -> str:
+    if "NotFound" in said:
+        return "Look at what is there: `kubectl get all`."
+    if "refused" in said or "Unable to connect" in said:
+        return "The cluster does not answer: run the cell with Lab.open(...) again."
+    if "Invalid" in said or "error validating" in said or "strict decoding" in said:
+        return "Correct the field it names and try again; that object was not changed."
+    return ""

@@ -1,0 +1,379 @@
+"""The lab: what a learner types.
+
+    from k8slab import Lab
+    lab = Lab.open("03-replicasets")
+    lab.apply("web.yaml")
+    lab.map()
+
+Every call returns something worth looking at. A call that stands for a kubectl line prints that line
+first. No call but `open`, `reset` and `close` holds the kernel longer than two seconds.
+"""
+
+from __future__ import annotations
+
+import atexit
+import shlex
+import sys
+from typing import Any
+
+from k8slab import manifests
+from k8slab.answers import Table, Text
+from k8slab.chapters.checks import CheckResult
+from k8slab.chapters.exercises import chapter as find_chapter
+from k8slab.cluster.api import Api
+from k8slab.cluster.choose import open_cluster
+from k8slab.cluster.contract import Cluster
+from k8slab.errors import ClusterStateError, LabError
+from k8slab.kubectl_arguments import understand
+from k8slab.progress import TextProgress
+from k8slab.session.actions import PodActions
+from k8slab.session.chapter_files import manifest_path, next_step, shown_path, table_of_manifests
+from k8slab.session.judge import ExerciseRun, Judge, PredictionRun
+from k8slab.session.plain_words import in_plain_words
+from k8slab.session.pods import PodList, PodRow, find_pod, list_pods
+from k8slab.session.running import PATIENCE, Running, kubectl_words
+from k8slab.session.services import find_service
+from k8slab.session.session import Session
+from k8slab.session.shown import Exercise, Prediction, Stopwatch, Traffic
+from k8slab.session.views import Views
+from k8slab.traffic import Requests
+
+_open: dict[tuple[str, str], Lab] = {}
+
+
+class Lab:
+    """One chapter on one cluster. Made by `Lab.open`.
+
+    Args:
+        session: the chapter's namespace, followed.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._actions = PodActions(session)
+        self._judge = Judge(session.evidence)
+        self._views = Views(session, self._actions, self._judge)
+        session.mirror.listen(self._judge.heard, replay=False)
+        self._judge.start()
+
+    @classmethod
+    @in_plain_words
+    def open(
+        cls,
+        chapter: str,
+        *,
+        backend: str | None = None,
+        name: str = "default",
+        nodes: int = 3,
+        keep: bool = False,
+    ) -> Lab:
+        """Open a chapter: its cluster started or attached to, its namespace followed. Safe to run again.
+
+        Args:
+            chapter: such as `03-replicasets`.
+            backend: `embedded` or `kind`; the one that runs here if None.
+            name: the cluster's name; all chapters share `default`.
+            nodes: worker nodes, if the cluster is started now.
+            keep: whether the cluster stays when no kernel uses it.
+
+        Raises:
+            LabError: with what was seen, what was wanted and what to do.
+        """
+        found = find_chapter(chapter)
+        before = _open.get((name, chapter))
+        if before is not None:
+            if before._session.answers():
+                return before
+            before.close()
+        cluster = open_cluster(name, backend, nodes, keep, TextProgress(sys.stdout))
+        session = Session(cluster, found)
+        try:
+            session.start()
+            lab = cls(session)
+        except BaseException:
+            session.close()
+            raise
+        _open[(name, chapter)] = lab
+        return lab
+
+    @property
+    def cluster(self) -> Cluster:
+        """The cluster, as its backend shows it."""
+        return self._live().cluster
+
+    @property
+    def namespace(self) -> str:
+        """The chapter's namespace."""
+        return self._session.namespace
+
+    @in_plain_words
+    def map(self) -> Any:
+        """The live map of the chapter's namespace. Running the cell again replaces it."""
+        self._live()
+        return self._views.map()
+
+    @in_plain_words
+    def graph(self) -> Any:
+        """The same graph as a plotly figure that follows the cluster, beside a panel that kills Pods."""
+        self._live()
+        return self._views.graph()
+
+    @in_plain_words
+    def apply(self, name: str) -> Running:
+        """Apply one of the chapter's manifests, or a file of your own.
+
+        Args:
+            name: such as `web.yaml`.
+        """
+        session = self._live()
+        path = manifest_path(session.chapter.name, name)
+        documents = manifests.read(path)
+        words = ["apply", "-f", shown_path(path)]
+        return self._run(words, lambda: session.guard.apply(session.namespace, documents, words))
+
+    @in_plain_words
+    def kubectl(self, line: str) -> Running:
+        """Run the real kubectl in the chapter's namespace.
+
+        Args:
+            line: what would follow `kubectl` in a terminal, such as `get pods -o wide`.
+        """
+        session = self._live()
+        words = kubectl_words(line)
+        if understand(words).endless:
+            raise LabError(
+                f"`kubectl {shlex.join(words)}` would wait for you, or never end by itself.",
+                f"Type it in a terminal: k8slab kubectl -n {session.namespace} {shlex.join(words)}".replace(
+                    " -n ", " ", 0
+                ),
+            )
+        return self._run(words, lambda: session.guard.kubectl(session.namespace, words))
+
+    @in_plain_words
+    def pods(self, selector: str = "") -> PodList:
+        """The Pods of the chapter, those that stay before those that leave.
+
+        Args:
+            selector: a label selector such as `app=web`, or a word for the label `app`; all Pods if empty.
+        """
+        session = self._live()
+        return list_pods(session.api, session.namespace, selector)
+
+    @in_plain_words
+    def kill(self, pod: PodRow | str, force: bool = False) -> Text:
+        """Delete a Pod, as the map's Kill button does.
+
+        Args:
+            pod: a row of `lab.pods()`, or a name such as `web-x7k2p` or `pod/web-x7k2p`.
+            force: whether it is removed at once, without a grace period.
+        """
+        row = self._find(pod)
+        self._say(self._actions.line(row, "force_kill" if force else "kill"))
+        self._views.announce(row.uid, "force_kill" if force else "kill")
+        text = self._actions.delete(row, force)
+        return Text(text + self._views.unanswered())
+
+    @in_plain_words
+    def crash(self, pod: PodRow | str, container: str = "") -> Text:
+        """Crash a container's program: the Pod stays, and its kubelet starts the program again.
+
+        Args:
+            pod: as for `kill`.
+            container: its name; the first if empty.
+        """
+        row = self._find(pod)
+        self._say(self._actions.line(row, "crash", container))
+        self._views.announce(row.uid, "crash")
+        return Text(self._actions.crash_container(row, container))
+
+    @in_plain_words
+    def label(self, pod: PodRow | str, key: str, value: str) -> Text:
+        """Set a label of a Pod."""
+        row = self._find(pod)
+        self._say(f"kubectl label pod {row.name} {shlex.quote(f'{key}={value}')} --overwrite")
+        return Text(self._actions.set_label(row, key, value))
+
+    @in_plain_words
+    def unlabel(self, pod: PodRow | str, key: str) -> Text:
+        """Take a label off a Pod."""
+        row = self._find(pod)
+        self._say(f"kubectl label pod {row.name} {key}-")
+        return Text(self._actions.set_label(row, key, None))
+
+    @in_plain_words
+    def logs(self, pod: PodRow | str, container: str = "") -> Text:
+        """The last lines that a Pod printed."""
+        row = self._find(pod)
+        self._say(self._actions.line(row, "logs"))
+        return Text(self._actions.logs_of(row, container), f"Logs of {row.name}")
+
+    @in_plain_words
+    def events(self) -> Table:
+        """What Kubernetes reported in the chapter's namespace, oldest first."""
+        self._live()
+        self._say("kubectl events")
+        return self._actions.events_of()
+
+    @in_plain_words
+    def requests(self, target: str, rate: float = 20) -> Traffic:
+        """Send steady requests to a Service, and count who answers. Running the cell again starts anew.
+
+        Args:
+            target: such as `svc/web`.
+            rate: requests a second.
+
+        Returns:
+            What shows itself, and has `stop()`, `sent`, `answered`, `failed` and `by_pod`.
+        """
+        session = self._live()
+        service = find_service(session, target)
+        api = Api(session.cluster.kubeconfig, session.cluster.context)
+        return self._views.traffic(Requests(api, service.proxy_path, rate, f"svc/{service.name}"))
+
+    @in_plain_words
+    def stopwatch(self) -> Stopwatch:
+        """How long each phase of the latest healing took; fills itself in."""
+        self._live()
+        return self._views.stopwatch()
+
+    @in_plain_words
+    def timeline(self) -> Any:
+        """The lives of the Pods so far, as a plotly figure."""
+        self._live()
+        return self._views.timeline()
+
+    @in_plain_words
+    def predict(self, id: str) -> Prediction:
+        """Say what you expect before you see it; judged by what happens.
+
+        Args:
+            id: such as `after-the-kill`.
+        """
+        prediction = self._live().chapter.prediction(id)
+        key = f"prediction {id}"
+        self._judge.add(key, PredictionRun(prediction))
+        return self._views.prediction(key)
+
+    @in_plain_words
+    def exercise(self, id: str) -> Exercise:
+        """A task with its check, hints and solution. Running the cell again keeps what was reached.
+
+        Args:
+            id: such as `keep-three`.
+        """
+        exercise = self._live().chapter.exercise(id)
+        key = f"exercise {id}"
+        if self._judge.get(key) is None:
+            self._judge.add(key, ExerciseRun(exercise))
+        self._judge.look(key)
+        return self._views.exercise(key)
+
+    @in_plain_words
+    def check(self, id: str) -> CheckResult:
+        """Whether an exercise is done, and if not, why not."""
+        return self.exercise(id).check()
+
+    @in_plain_words
+    def stuck(self) -> Text:
+        """Which earlier cell is missing, and where the exercises stand."""
+        session = self._live()
+        evidence = session.evidence()
+        lines = [next_step(session.chapter, evidence)]
+        for exercise in session.chapter.exercises:
+            lines.append(f"Exercise {exercise.id}: {self.check(exercise.id)!r}")
+        lines += [line for line in (session.mirror.status().message, self._judge.trouble) if line]
+        return Text("\n".join(lines), "Where you are")
+
+    def manifests(self) -> Table:
+        """The chapter's manifests, and what each holds."""
+        return table_of_manifests(self._session.chapter.name)
+
+    def reality(self) -> Table:
+        """What is real on this backend, and what k8slab plays."""
+        rows = tuple(
+            (each.part, "played" if each.played else "real", each.sentence)
+            for each in self._live().cluster.reality()
+        )
+        return Table(("PART", "", "WHAT IT IS HERE"), rows, f"The backend {self._session.cluster.backend}")
+
+    @in_plain_words
+    def url(self, target: str) -> Text:
+        """The address at which a browser on this machine reaches a Service.
+
+        Args:
+            target: such as `svc/web`.
+        """
+        session = self._live()
+        service = find_service(session, target)
+        url = session.cluster.url(service.address, service.port)
+        if url is None:
+            return Text(
+                f"{service.address}:{service.port} is an address inside the cluster. In a terminal: k8slab"
+                f" kubectl port-forward -n {session.namespace} svc/{service.name} 8080:{service.port},"
+                " then open http://localhost:8080/"
+            )
+        return Text(f"{url} (in the cluster: {service.address}:{service.port})")
+
+    @in_plain_words
+    def reset(self) -> Text:
+        """Bring the chapter back to its exact start: an empty namespace, nothing solved, nothing timed."""
+        session = self._live()
+        self._views.stop_traffic()
+        seconds = session.reset(TextProgress(sys.stdout))
+        self._judge.forget()
+        return Text(f"{session.chapter.title} is at its start again, after {seconds:.1f} s.")
+
+    def close(self) -> None:
+        """End what this lab has running and give its cluster back; others keep it. Safe to call twice."""
+        for key, lab in list(_open.items()):
+            if lab is self:
+                del _open[key]
+        self._views.close()
+        self._judge.stop()
+        self._session.close()
+
+    def __repr__(self) -> str:
+        if self._session.closed:
+            return "A closed lab: run the cell with Lab.open(...) again."
+        cluster, chapter = self._session.cluster, self._session.chapter
+        info = cluster.info()
+        nodes, seconds = info.get("nodes") or [], info.get("seconds_to_ready")
+        ready = f", ready {seconds:.1f} s after its start" if seconds else ""
+        played = [each.part for each in cluster.reality() if each.played]
+        return "\n".join(
+            (
+                f"{chapter.title}. {chapter.goal}",
+                f"Cluster {cluster.name}: Kubernetes {info.get('kubernetes')} on the backend"
+                f" {cluster.backend} ({cluster.isolation}), {len(nodes)} nodes{ready}.",
+                f"Namespace {self.namespace}. Played by k8slab here: {', '.join(played) or 'nothing'}."
+                " lab.reality() says how.",
+            )
+        )
+
+    def _repr_html_(self) -> str:
+        return Text(repr(self), "The lab")._repr_html_()
+
+    def _live(self) -> Session:
+        if self._session.closed:
+            raise ClusterStateError("This lab is closed.", "Run the cell with Lab.open(...) again.")
+        return self._session
+
+    def _find(self, pod: PodRow | str) -> PodRow:
+        session = self._live()
+        return find_pod(session.api, session.namespace, pod)
+
+    def _run(self, words: list[str], work: Any) -> Running:
+        line = f"kubectl {shlex.join(words)}"
+        self._say(line)
+        running = Running(work, line)
+        running.wait(PATIENCE)
+        return running
+
+    def _say(self, line: str) -> None:
+        print(f"$ {line}")
+
+
+@atexit.register
+def _close_all() -> None:
+    for lab in list(_open.values()):
+        lab.close()

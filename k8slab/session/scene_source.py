@@ -1,0 +1,109 @@
+"""What the pictures of a lab are made from: its mirror's changes as scenes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from k8slab.graph.scene import SceneBuilder
+from k8slab.mirror.changes import Change
+from k8slab.session.session import Session
+
+TICK = 1.0
+"""Seconds between two looks at what changes without a change: how fresh the mirror is, ghosts that fade."""
+
+_VERBS = {"kill": "delete", "force_kill": "delete", "crash": "crash"}
+
+
+class LabScene:
+    """The scene of a session's namespace, and who wants to know of changes. Safe to use from several threads.
+
+    Args:
+        session: the session; its mirror must be running.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        cluster = session.cluster
+        played = {each.part: each.sentence for each in cluster.reality() if each.played}
+        words = {
+            "services": played.get("kube-proxy", ""),
+            "nodes": played.get("kubelet", played.get("nodes", "")),
+        }
+        self._builder = SceneBuilder(
+            session.namespace,
+            session.chapter.title,
+            backend_sentence(cluster.backend, cluster.isolation),
+            {part: "played by k8slab" for part, sentence in words.items() if sentence},
+        )
+        self._lock = threading.Lock()
+        self._callbacks: list[Callable[[], None]] = []
+        self._stopping = threading.Event()
+        self._fading = False
+        session.mirror.listen(self._heard)
+        self._look_at_mirror()
+        self._thread = threading.Thread(target=self._tick, name="k8slab-scene", daemon=True)
+        self._thread.start()
+
+    def scene(self) -> dict[str, Any]:
+        """The scene of this moment, in the form that docs/architecture.md fixes."""
+        scene = self._builder.scene(time.time())
+        self._fading = any(pod["look"] == "ghost" for pod in scene["pods"].values())
+        return scene
+
+    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` whenever the scene may have changed, from any thread; returns the end of it."""
+        with self._lock:
+            self._callbacks.append(callback)
+
+        def end() -> None:
+            with self._lock:
+                if callback in self._callbacks:
+                    self._callbacks.remove(callback)
+
+        return end
+
+    def announce(self, uid: str, verb: str) -> None:
+        """Say that the learner is about to do something to a Pod: kill, force_kill or crash."""
+        self._builder.announce(_VERBS[verb], uid, time.time())
+
+    def close(self) -> None:
+        """Follow no more; at most 2 s."""
+        self._session.mirror.unlisten(self._heard)
+        self._stopping.set()
+        self._thread.join(2.0)
+
+    def _heard(self, change: Change) -> None:
+        self._builder.apply(change)
+        self._tell()
+
+    def _tell(self) -> None:
+        with self._lock:
+            callbacks = list(self._callbacks)
+        for callback in callbacks:
+            callback()
+
+    def _tick(self) -> None:
+        while not self._stopping.wait(TICK):
+            if self._look_at_mirror() or self._fading:
+                self._tell()
+
+    def _look_at_mirror(self) -> bool:
+        """Pass on how fresh the picture is; whether that changed."""
+        status = self._session.mirror.status()
+        state = "stale" if status.state == "forbidden" else status.state
+        before = getattr(self, "_badge", None)
+        self._badge = (state, status.since)
+        self._builder.set_badge(state, status.since)
+        return before != self._badge
+
+
+def backend_sentence(backend: str, isolation: str) -> str:
+    """What containers are on a backend, in one short sentence for the head of the map."""
+    if backend == "kind":
+        return "kind: nodes are containers of this machine"
+    if isolation == "sandboxed":
+        return "embedded, sandboxed: containers are processes of this machine, each walled off"
+    return "embedded, plain: containers are processes of this machine"

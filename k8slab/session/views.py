@@ -1,0 +1,215 @@
+"""What a lab shows, made when it is looked at and closed with the lab."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from k8slab.session.actions import ButtonActions, PodActions
+from k8slab.session.judge import ExerciseRun, Judge, PredictionRun
+from k8slab.session.scene_source import LabScene
+from k8slab.session.session import Session
+from k8slab.session.shown import Exercise, Prediction, Stopwatch, Traffic, prediction_run
+from k8slab.traffic import Requests
+
+WAITING = "Say first what you expect: the questions stand above."
+
+
+class Views:
+    """Everything a lab shows. Safe to use from several threads. Widgets are imported when the first is shown.
+
+    Args:
+        session: the session.
+        actions: what buttons do.
+        judge: what judges exercises and predictions.
+    """
+
+    def __init__(self, session: Session, actions: PodActions, judge: Judge) -> None:
+        self._session = session
+        self._actions = actions
+        self._judge = judge
+        self._lock = threading.RLock()
+        self._scene: LabScene | None = None
+        self._tell: dict[str, Callable[[], None]] = {}
+        self._asked = ""
+        self._traffic: dict[str, Requests] = {}
+        self._open: dict[str, Any] = {}
+
+    def map(self) -> Any:
+        """The live map; a new one closes the one before."""
+        from k8slab.widgets.live_map import LiveMap
+
+        key = self._key("map")
+        live_map = self._keep(key, LiveMap(self._source(), self._buttons(), key))
+        self.arm()
+        return live_map
+
+    def timeline(self) -> Any:
+        """The lives of the Pods since the last reset, as a plotly figure."""
+        from k8slab.graph.timeline_figure import lives_figure
+
+        session = self._session
+        lives = [
+            life
+            for life in session.timeline.lives(session.namespace)
+            if life.gone is None or life.gone >= session.since
+        ]
+        return lives_figure(lives, time.time(), f"{session.chapter.title}: lives of the Pods")
+
+    def stopwatch(self) -> Stopwatch:
+        """How long each phase of the latest healing took."""
+
+        def make() -> list[Any]:
+            from k8slab.widgets.stopwatch_view import StopwatchView
+
+            key = self._key("stopwatch")
+            return [self._keep(key, StopwatchView(self._source(), self.verdict, key))]
+
+        return Stopwatch(self._session, self.verdict, make)
+
+    def prediction(self, key: str) -> Prediction:
+        """A prediction; Kill buttons wait for its answers."""
+        self._asked = key
+        self.arm()
+        return Prediction(self._judge, key, self._refresh, lambda: [self._prediction_view(key)])
+
+    def exercise(self, key: str) -> Exercise:
+        """An exercise, with the prediction that belongs to it."""
+
+        def make() -> list[Any]:
+            from k8slab.widgets.exercise_view import ExerciseView
+
+            exercise = shown.run.exercise
+            view_key = self._key(key)
+            view = ExerciseView(
+                exercise.title,
+                exercise.task,
+                shown.check,
+                exercise.hints,
+                exercise.solution,
+                subscribe=lambda callback: self._judge.follow(key, callback),
+                on_hint=lambda count: setattr(shown.run, "hints_shown", count),
+                key=view_key,
+            )
+            self._keep(view_key, view)
+            return [self._prediction_view(key), view] if exercise.prediction else [view]
+
+        shown = Exercise(self._judge, key, make)
+        return shown
+
+    def traffic(self, requests: Requests) -> Traffic:
+        """Start sending requests; those to the same target are stopped first."""
+        with self._lock:
+            before = self._traffic.pop(requests.target, None)
+            self._traffic[requests.target] = requests
+        if before is not None:
+            before.stop()
+        requests.start()
+
+        def make() -> list[Any]:
+            from k8slab.widgets.traffic_view import TrafficView
+
+            key = self._key(f"requests to {requests.target}")
+            return [self._keep(key, TrafficView(requests.tally, key))]
+
+        return Traffic(requests, make)
+
+    def stop_traffic(self) -> None:
+        """Stop all requests."""
+        with self._lock:
+            running, self._traffic = list(self._traffic.values()), {}
+        for requests in running:
+            requests.stop()
+
+    def arm(self) -> None:
+        """Let Kill buttons act, unless a prediction that was asked for has no answer yet."""
+        waits = self._waiting()
+        with self._lock:
+            widgets = list(self._open.values())
+        for widget in widgets:
+            if hasattr(widget, "set_armed"):
+                widget.set_armed(not waits, WAITING if waits else "")
+
+    def verdict(self) -> str:
+        """How the latest prediction compares with what happened; empty while that is open."""
+        run = self._latest()
+        return run.sentence if run is not None and run.verdict is not None and run.said else ""
+
+    def unanswered(self) -> str:
+        """A line that says so where a prediction was asked for and not made."""
+        return "\nNo prediction made; that is fine too." if self._waiting() else ""
+
+    def announce(self, uid: str, verb: str) -> None:
+        """Let the map's story say that it was you."""
+        if self._scene is not None:
+            self._scene.announce(uid, verb)
+
+    def close(self) -> None:
+        """Close every widget and stop every thread; at most a few seconds. Safe to call twice."""
+        self.stop_traffic()
+        with self._lock:
+            widgets, self._open = list(self._open.values()), {}
+            scene, self._scene = self._scene, None
+        for widget in widgets:
+            widget.close()
+        if scene is not None:
+            scene.close()
+
+    def _prediction_view(self, key: str) -> Any:
+        from k8slab.widgets.prediction_view import PredictionView
+
+        run = prediction_run(self._judge, key)
+
+        def answered(question: str, value: str) -> None:
+            prediction_run(self._judge, key).answer(question, value)
+            self.arm()
+
+        def news() -> None:
+            now = prediction_run(self._judge, key)
+            if now.verdict is not None:
+                view.judge(now.sentence, now.verdict.right)
+            else:
+                view.show(now.said)
+
+        view_key = self._key(f"prediction of {key}")
+        view = PredictionView(
+            run.prediction.questions, answered, act=run.prediction.act, said=run.said, key=view_key
+        )
+        self._keep(view_key, view)
+        view.at_close(self._judge.follow(key, news))
+        self._tell[view_key] = news
+        news()
+        return view
+
+    def _refresh(self) -> None:
+        """An answer was typed: show it in the view, if there is one."""
+        self.arm()
+        for news in list(self._tell.values()):
+            news()
+
+    def _latest(self) -> PredictionRun | None:
+        run = self._judge.get(self._asked) if self._asked else None
+        return run.prediction if isinstance(run, ExerciseRun) else run
+
+    def _waiting(self) -> bool:
+        run = self._latest()
+        return run is not None and not run.answered and run.verdict is None
+
+    def _source(self) -> LabScene:
+        with self._lock:
+            if self._scene is None:
+                self._scene = LabScene(self._session)
+            return self._scene
+
+    def _buttons(self) -> ButtonActions:
+        return ButtonActions(self._actions, self.announce)
+
+    def _key(self, what: str) -> str:
+        return f"{what} of {self._session.cluster.name}/{self._session.namespace}"
+
+    def _keep(self, key: str, widget: Any) -> Any:
+        with self._lock:
+            self._open[key] = widget
+        return widget

@@ -1,0 +1,42 @@
+// Says within 50 ms where a click on one of a panel's controls stands, while the kernel has not heard it.
+function render({ model, el }) {
+  const note = document.createElement("div");
+  note.className = "k8-click-note";
+  note.setAttribute("role", "status");
+  el.append(note);
+  let late = null;
+  const heard = () => {
+    clearTimeout(late);
+    late = null;
+    note.textContent = "";
+  };
+  const standing = () => {
+    const status = model.widget_manager?.kernel?.status ?? "unknown";
+    if (status === "dead" || status === "terminating") return "not sent: the kernel is not running";
+    return status === "busy" && !model.get("direct") ? "queued: a cell is running" : "sent: waiting for the kernel";
+  };
+  const pressed = (event) => {
+    const control = event.target.closest?.("button, select");
+    if (!control || (event.type === "click") !== (control.tagName === "BUTTON")) return;
+    clearTimeout(late);
+    late = setTimeout(() => { note.textContent = standing(); }, 40);
+  };
+  let panel = null;
+  const find = setInterval(() => {
+    panel = el.closest(".k8slab-panel");
+    if (!panel) return;
+    clearInterval(find);
+    panel.addEventListener("click", pressed, true);
+    panel.addEventListener("change", pressed, true);
+  }, 20);
+  model.on("msg:custom", heard);
+  return () => {
+    clearInterval(find);
+    clearTimeout(late);
+    model.off("msg:custom", heard);
+    panel?.removeEventListener("click", pressed, true);
+    panel?.removeEventListener("change", pressed, true);
+  };
+}
+
+export default { render };
