@@ -72,7 +72,13 @@ def kubeconfig(name: Name = "default") -> None:
 
 
 @app.command(
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+    context_settings={
+        "allow_extra_args": True,
+        "ignore_unknown_options": True,
+        # After kubectl's verb nothing is looked at any more: a `--` is kubectl's own.
+        "allow_interspersed_args": False,
+        "help_option_names": [],
+    }
 )
 def kubectl(context: typer.Context) -> None:
     """Run the real kubectl on the cluster `default`, or the one K8SLAB_CLUSTER_NAME names."""

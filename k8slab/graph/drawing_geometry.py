@@ -61,7 +61,7 @@ def geometry(scene: Scene) -> Geometry:
     found = Geometry()
     y = 100.0 if scene["components"] else 56.0
     y = _row(found.owners, scene["owners"], y, 330, 46, 3)
-    y = _row(found.services, scene["services"], y, 500, 40, 2)
+    y = _row(found.services, scene["services"], y, 515, 40, 2)
     found.bus = y + 4
     y += 34
     pods: dict[str, list[tuple[str, Entry]]] = {uid: [] for uid in scene["nodes"]}

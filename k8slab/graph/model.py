@@ -138,6 +138,8 @@ class Model:
         before = self.graph.nodes[uid].get("facts")
         self.graph.nodes[uid]["facts"] = facts
         if new or before.node_name != facts.node_name:
+            for former in self.parents(uid, "runs"):
+                self.graph.remove_edge(former, uid)
             node = self._nodes.get(facts.node_name, "")
             if node:
                 self.graph.add_edge(node, uid, relation="runs")
@@ -198,7 +200,13 @@ class Model:
     def _remove(self, uid: str) -> None:
         node = self.graph.nodes[uid]
         kind, name, namespace = node["kind"], node["name"], node["namespace"]
-        self._waiting.get(controller_of(node["object"]), {}).pop(uid, None)
+        owner = controller_of(node["object"])
+        self._waiting.get(owner, {}).pop(uid, None)
+        if not self._waiting.get(owner, True):
+            del self._waiting[owner]
+        orphans = dict.fromkeys(self.related(uid, "owns"))
+        if orphans:
+            self._waiting.setdefault(uid, {}).update(orphans)
         for key in self._containers.pop(uid, ()):
             self.graph.remove_node(key)
         if kind == "Node":

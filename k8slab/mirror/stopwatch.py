@@ -65,7 +65,7 @@ def heirs(lives: Lives, owner: str, recent: int = 0) -> dict[str, str]:
         moment = victim.left
         assert moment is not None
         earlier = {life.uid for life in victims[: index + 1]}
-        remaining = sum(1 for life in pods if life.uid not in earlier and life.counts_at(moment))
+        remaining = sum(life.uid not in earlier and _counted(life, victim, moment) for life in pods)
         wanted = lives.wants(owner, moment)
         if wanted is not None and remaining >= wanted:
             continue
@@ -74,6 +74,13 @@ def heirs(lives: Lives, owner: str, recent: int = 0) -> dict[str, str]:
         if heir is not None:
             taken.add(heir.uid)
     return found
+
+
+def _counted(life: Life, victim: Life, moment: float) -> bool:
+    """Whether the controller certainly counted a Pod when the victim left, so that it is no heir."""
+    if victim.missed_end and life.seen >= moment:
+        return False
+    return life.counts_at(moment) and life.created + (0 if life.exact else COARSE) <= moment
 
 
 def _follows(life: Life, victim: Life, moment: float) -> bool:

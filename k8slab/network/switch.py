@@ -46,10 +46,12 @@ def bridge_commands(plan: AddressPlan) -> str:
     can listen on them. Everything else is unreachable, and Pods are told so at once.
     """
     prefix = plan.pods.prefixlen
+    mac = f"0a:4b:0a:{plan.octet:02x}:00:01"
     return "\n".join(
         (
             "link set lo up",
-            f"link add {BRIDGE} type bridge",
+            # A bridge without an address of its own takes its ports' and changes it as they come and go.
+            f"link add {BRIDGE} address {mac} type bridge",
             f"link set {BRIDGE} addrgenmode none",
             f"addr add {plan.gateway}/{prefix} dev {BRIDGE}",
             f"link set {BRIDGE} up",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -42,13 +43,15 @@ class Started:
     """A program that was started.
 
     Args:
-        pid: the program's, as the host sees it.
+        pid: the program's, as the host sees it; 0 if there never was one.
         child: the runtime's own child whose end is the program's: itself, or its keeper.
+        ended: its wait status, when it ends.
         problem: for a keeper, what went wrong after its start if the program never ran; empty otherwise.
     """
 
     pid: int
     child: int
+    ended: asyncio.Future[int]
     problem: Callable[[], str]
 
 

@@ -125,6 +125,7 @@ class Cabling:
         namespaces = None
         try:
             pid = spawn(["ip", "-batch", "-"], IP_ENVIRONMENT, [reading, said, said], enter=enter)
+            ended = self._reaper.watch(pid)
             if cable:
                 # `ip` waits for its commands, so its namespaces are there to be taken.
                 network = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
@@ -132,7 +133,7 @@ class Cabling:
             os.write(writing, "\n".join((*commands, "")).encode())
             os.close(writing)
             writing = -1
-            status = await self._reaper.wait(pid)
+            status = await ended
             if status != 0:
                 os.lseek(said, 0, os.SEEK_SET)
                 if namespaces is not None:

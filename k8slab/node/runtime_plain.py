@@ -58,7 +58,7 @@ class PlainLauncher(Launcher):
             pid = spawn(argv, self._environment(pod, container), stdio, terminal=container.tty, folder=folder)
         except StartError as error:
             raise Refusal(str(error), "RunContainerError") from error
-        return Started(pid, pid, lambda: "")
+        return Started(pid, pid, self.reaper.watch(pid), lambda: "")
 
     def command(self, pod: Pod, container: Container, argv: list[str]) -> Command:
         """A process with the same environment, folder and rewriting."""
@@ -167,5 +167,6 @@ def link_volume(root: Path, target: str, source: str) -> None:
     except OSError as error:
         raise Refusal(f"the volume at {target} cannot be shown: {error}", "CreateContainerError") from error
     raise Refusal(
-        f"the volume at {target} lies within another one: that needs the sandboxed level.", "CreateContainerError"
+        f"the volume at {target} lies within another one: that needs the sandboxed level.",
+        "CreateContainerError",
     )

@@ -124,8 +124,8 @@ class SandboxedLauncher(Launcher):
         finally:
             os.close(options)
             os.close(tell)
-        status = _Status(told)
-        return Started(await status.program(self._bubblewrap), keeper, status.problem)
+        ended, status = self.reaper.watch(keeper), _Status(told)
+        return Started(await status.program(self._bubblewrap), keeper, ended, status.problem)
 
     def command(self, pod: Pod, container: Container, argv: list[str]) -> Command:
         """Enter all namespaces of the container's program."""

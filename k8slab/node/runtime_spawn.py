@@ -35,30 +35,21 @@ class StartError(ClusterError):
 
 
 class Reaper:
-    """Waits for children of this process and tells who asked for them; adopted orphans are reaped as well."""
+    """Waits for children of this process; orphans that it adopts are reaped as well."""
 
     def __init__(self) -> None:
-        self._waiting: dict[int, Callable[[int], None]] = {}
+        self._waiting: dict[int, asyncio.Future[int]] = {}
 
     def start(self) -> None:
         """Begin; needs the running event loop."""
         linux.adopt_orphans()
         asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self._reap)
 
-    def expect(self, pid: int, ended: Callable[[int], None]) -> None:
-        """Call `ended` with the wait status when a child ends; to be called before the loop runs again."""
-        self._waiting[pid] = ended
-
-    async def wait(self, pid: int) -> int:
-        """The wait status of a child, once it has ended."""
+    def watch(self, pid: int) -> asyncio.Future[int]:
+        """The wait status that a child will end with; to be called right after `spawn`, without waiting."""
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-
-        def ended(status: int) -> None:
-            if not future.done():
-                future.set_result(status)
-
-        self.expect(pid, ended)
-        return await future
+        self._waiting[pid] = future
+        return future
 
     def _reap(self) -> None:
         while True:
@@ -68,9 +59,9 @@ class Reaper:
                 return
             if pid == 0:
                 return
-            ended = self._waiting.pop(pid, None)
-            if ended is not None:
-                ended(status)
+            future = self._waiting.pop(pid, None)
+            if future is not None and not future.done():
+                future.set_result(status)
 
 
 def spawn(

@@ -39,7 +39,7 @@ class Shown:
         from IPython.display import display
 
         text = self.text()
-        widgets = self._make() if getattr(get_ipython(), "kernel", None) is not None else []  # type: ignore[no-untyped-call]
+        widgets = self._make() if getattr(get_ipython(), "kernel", None) is not None else []
         if not widgets:
             print(text)
         for widget in widgets:

@@ -46,6 +46,15 @@ class Views:
         self.arm()
         return live_map
 
+    def graph(self) -> Any:
+        """The kernel's plotly figure with its kill panel; a new one closes the one before."""
+        from k8slab.widgets.graph_view import GraphView
+
+        key = self._key("graph")
+        graph = self._keep(key, GraphView(self._source(), self._buttons(), key))
+        self.arm()
+        return graph
+
     def timeline(self) -> Any:
         """The lives of the Pods since the last reset, as a plotly figure."""
         from k8slab.graph.timeline_figure import lives_figure
@@ -129,8 +138,10 @@ class Views:
         with self._lock:
             widgets = list(self._open.values())
         for widget in widgets:
-            if hasattr(widget, "set_armed"):
-                widget.set_armed(not waits, WAITING if waits else "")
+            for each in (widget, getattr(widget, "kill_panel", None)):
+                set_armed = getattr(each, "set_armed", None)
+                if set_armed is not None:
+                    set_armed(not waits, WAITING if waits else "")
 
     def verdict(self) -> str:
         """How the latest prediction compares with what happened; empty while that is open."""
@@ -179,9 +190,13 @@ class Views:
         )
         self._keep(view_key, view)
         view.at_close(self._judge.follow(key, news))
+        view.at_close(lambda: self._forget(view_key))
         self._tell[view_key] = news
         news()
         return view
+
+    def _forget(self, view_key: str) -> None:
+        self._tell.pop(view_key, None)
 
     def _refresh(self) -> None:
         """An answer was typed: show it in the view, if there is one."""

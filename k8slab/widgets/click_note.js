@@ -17,7 +17,7 @@ function render({ model, el }) {
   };
   const pressed = (event) => {
     const control = event.target.closest?.("button, select");
-    if (!control || (event.type === "click") !== (control.tagName === "BUTTON")) return;
+    if (!control || control.closest(".k8slab-panel") !== panel || (event.type === "click") !== (control.tagName === "BUTTON")) return;
     clearTimeout(late);
     late = setTimeout(() => { note.textContent = standing(); }, 40);
   };

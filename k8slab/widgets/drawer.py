@@ -73,6 +73,7 @@ class Drawer:
         """While a browser's message is handled: whether it came on a subshell."""
         self.troubles: deque[str] = deque(maxlen=50)
         """What went wrong in jobs, latest last; nothing is printed from a thread."""
+        self._adopted: set[str] = set()
         self._jobs: list[tuple[float, int, Job]] = []
         self._count = itertools.count()
         self._wake = threading.Condition()
@@ -129,7 +130,7 @@ class Drawer:
         return results[0]
 
     def adopt(self, widget: Any, heard: Callable[[bool], None] | None = None) -> None:
-        """Handle the messages of a widget and of all its children on this thread.
+        """Handle the messages of a widget and of all its children on this thread; those adopted before stay so.
 
         Args:
             widget: an open ipywidgets widget; children are followed through `children`.
@@ -146,7 +147,8 @@ class Drawer:
             self.soon(job)
 
         for part in family(widget):
-            if part.comm is not None:
+            if part.comm is not None and part.comm.comm_id not in self._adopted:
+                self._adopted.add(part.comm.comm_id)
                 kernel_shell.follow_front_end(part.comm)
                 kernel_shell.on_message(part, arrived)
 

@@ -67,13 +67,16 @@ class GraphView(Panel):
         if self._waiting or self._closed:
             return
         self._waiting = True
-        wait = self._drawn + 1.0 / UPDATES_A_SECOND - time.monotonic()
-        self._drawer.later(max(0.0, wait), self._draw)
+        self.soon()
 
     def draw(self) -> None:
         """Set what changed since the last time, in one batch."""
         from k8slab.graph.figure import figure_data, figure_layout
 
+        wait = self._drawn + 1.0 / UPDATES_A_SECOND - time.monotonic()
+        if wait > 0:
+            self._drawer.later(wait, self._draw)
+            return
         self._waiting = False
         self._drawn = time.monotonic()
         scene = self._source.scene()

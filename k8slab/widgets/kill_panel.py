@@ -65,7 +65,7 @@ class KillPanel(Panel):
         if self.pod.options != options:
             chosen = self.pod.value
             uids = [uid for _, uid in options]
-            with self.pod.hold_trait_notifications():
+            with self.pod.hold_sync():
                 self.pod.options = options
                 self.pod.value = chosen if chosen in uids else (uids[0] if uids else None)
         names = tuple(

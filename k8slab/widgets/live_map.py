@@ -82,6 +82,7 @@ class LiveMap(anywidget.AnyWidget):
         self._stored = time.monotonic()
         self._rest_asked = False
         self._closed = False
+        self._failing = False
         self._news: dict[str, Any] = {}
         self.latencies: deque[float] = deque(maxlen=2000)
         """Seconds from a source's callback to the message that carries the change, latest last."""
@@ -150,11 +151,14 @@ class LiveMap(anywidget.AnyWidget):
             if self._closed or self._dirty_since is not None:
                 return
             self._dirty_since = time.perf_counter()
-            wait = self._sent + 1.0 / BATCHES_A_SECOND - time.monotonic()
-        self._drawer.later(max(0.0, wait), self._flush)
+        self._drawer.soon(self._flush)
 
     def _flush(self) -> None:
-        """Send what changed since the last time; on the drawer's thread."""
+        """Send what changed since the last time, or wait for the turn; on the drawer's thread."""
+        wait = self._sent + 1.0 / BATCHES_A_SECOND - time.monotonic()
+        if wait > 0 and not self._closed:
+            self._drawer.later(wait, self._flush)
+            return
         with self._lock:
             since, self._dirty_since = self._dirty_since, None
             news, self._news = self._news, {}
@@ -163,12 +167,13 @@ class LiveMap(anywidget.AnyWidget):
         try:
             scene = self._source.scene()
             changes = _difference(self._picture["scene"], scene)
+            if self._failing:
+                news.setdefault("trouble", "")
+            self._failing = False
         except LabError as error:
-            scene, changes, news = (
-                self._picture["scene"],
-                {"set": {}, "drop": {}},
-                {**news, "trouble": str(error)},
-            )
+            scene, changes = self._picture["scene"], {"set": {}, "drop": {}}
+            news["trouble"] = str(error)
+            self._failing = True
         news = {name: value for name, value in news.items() if self._picture[name] != value}
         if not news and not changes["set"] and not changes["drop"]:
             return

@@ -179,6 +179,27 @@ class Notebook:
         found.wait_for(timeout=30_000)
         return found
 
+    def settle(self) -> None:
+        """Wait until nothing is being animated."""
+        self.page.wait_for_function("() => document.getAnimations().every(a => a.playState !== 'running')")
+
+    def save(self) -> None:
+        """Save the notebook."""
+        self.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+
+    def focused(self) -> str:
+        """The spoken name of the element that has the focus."""
+        name: str = self.page.evaluate("() => document.activeElement?.getAttribute('aria-label') ?? ''")
+        return name
+
+    def has_subshells(self) -> bool:
+        """Whether the kernel says that it has subshells."""
+        found: bool = self.page.evaluate(
+            "async () => { const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;"
+            " return (await kernel.info).supported_features?.includes('kernel subshells') ?? false; }"
+        )
+        return found
+
     def evaluate(self, script: str, argument: Any = None) -> Any:
         """Run a function in the page."""
         return self.page.evaluate(script, argument)

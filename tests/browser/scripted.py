@@ -159,6 +159,54 @@ def first_scene() -> Scene:
     }
 
 
+def busy_scene() -> Scene:
+    """Five nodes in two rows, three Services, long names, every look, and Pods that wait."""
+    scene = first_scene()
+    now = time.time()
+    node = scene["nodes"]["n1"]
+    down = {**node, "name": "worker-4", "slot": 3, "ready": False, "status": "NotReady"}
+    scene["nodes"]["n4"] = down
+    scene["nodes"]["n5"] = {**node, "name": "worker-5", "slot": 4, "status": "Ready,SchedulingDisabled"}
+    owner = scene["owners"]["rs"]
+    scene["owners"] = {
+        "dep": {**owner, "kind": "Deployment", "name": "frontend-of-the-shop", "wants": 9, "note": ""},
+        "rs": {**owner, "name": "frontend-of-the-shop-6c8f9d7b5", "slot": 1, "wants": 9, "has": 8, "ready": 5,
+               "owner": "dep"},
+        "job": {**owner, "kind": "Job", "name": "migrate", "slot": 2, "wants": 1, "has": 1, "ready": 0,
+                "terminating": 0, "note": "1 of 1 done"},
+    }  # fmt: skip
+    service = scene["services"]["svc"]
+    scene["services"]["api"] = {**service, "name": "api", "address": "10.7.130.201:8080,9090", "slot": 1,
+                                "ready": 0, "total": 2}  # fmt: skip
+    scene["services"]["db"] = {**service, "name": "database-primary", "address": "headless:5432", "slot": 2,
+                               "ready": 1, "total": 1, "played": ""}  # fmt: skip
+    long = "frontend-of-the-shop-6c8f9d7b5-"
+    crash = [{"name": "web", "look": "failed", "state": "waiting: CrashLoopBackOff", "restarts": 7}]
+    many = [
+        {"name": name, "look": "running", "state": "running", "restarts": 0}
+        for name in ("web", "sidecar-proxy", "log-shipper")
+    ]
+    more = {
+        "q1": pod(long + "k2j4s", "n1", 2, "not-ready", status="Running", ip="10.7.16.9", containers=many),
+        "q2": pod(long + "zz9tx", "n2", 1, "failed", status="CrashLoopBackOff", restarts=7, containers=crash),
+        "q3": pod(long + "p0p0p", "n4", 0, ready=False, note="its node does not answer since 40 s"),
+        "q4": pod("migrate-7x2xk", "n5", 0, "done", status="Completed", owner="job", ip="10.7.80.3"),
+        "q5": pod("db-0", "n5", 1, owner="", ip="10.7.80.4"),
+        "q6": pod(long + "m4m4m", "", 0, "starting", status="Pending", ip="", created=now - 8),
+        "q7": pod(long + "m5m5m", "", 1, "starting", status="Pending", ip="", created=now - 3),
+        "q8": pod("web-old99", "n3", 2, "ghost", status="Terminating", heir="q3", ready=False),
+    }
+    scene["pods"].update(more)
+    lines = [("api", "q1", "not-ready"), ("api", "q2", "not-ready"), ("db", "q5", "ready"), ("svc", "q1", "not-ready"),
+             ("svc", "q3", "terminating"), ("svc", "q8", "terminating")]  # fmt: skip
+    for name, uid, state in lines:
+        scene["edges"][f"{name} {uid}"] = {"service": name, "pod": uid, "state": state}
+    scene["components"]["kube-scheduler"]["state"] = "stopped"
+    scene["badge"] = {"state": "reconnecting", "since": now - 5}
+    scene["recovery"].update(healed=None, heir="", phases=[])
+    return scene
+
+
 HOSTILE = '<img src=x onerror="document.title=\'owned\'"><script>document.title="owned"</script>&amp;"\'${1}'
 
 

@@ -6,7 +6,7 @@ import ast
 import io
 import json
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +190,7 @@ def test_system_namespaces_and_what_looks_like_them_are_refused(
     guard: Guard, api: FakeApi, cluster: FakeCluster, namespace: str
 ) -> None:
     document = manifests.Document("Pod", "p", namespace, {"kind": "Pod"}, "x.yaml")
-    attempts = [
+    attempts: list[Callable[[], object]] = [
         lambda: guard.delete_pod(namespace, "p", "u"),
         lambda: guard.label_pod(namespace, "p", "u", "k", "v"),
         lambda: guard.empty(namespace, "pods"),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from k8slab.graph.endpoints import Endpoints
 from k8slab.graph.model import Model, build
 from k8slab.graph.pod_facts import pod_facts, printed_status
-from k8slab.mirror.changes import Change
+from k8slab.mirror.changes import Change, Listener
 from tests.unit.recorded_objects import Recording, kill, lesson
 
 
@@ -21,6 +21,13 @@ def edges(graph: Any) -> set[tuple[str, str, str, str]]:
     return {
         (start, end, data["relation"], data.get("state", "")) for start, end, data in graph.edges(data=True)
     }
+
+
+def following(model: Model) -> Listener:
+    def listener(change: Change) -> None:
+        model.apply(change)
+
+    return listener
 
 
 def test_the_graph_holds_what_the_api_says() -> None:
@@ -51,7 +58,7 @@ def test_the_order_of_arrival_does_not_matter(chance: random.Random) -> None:
 @given(st.randoms(use_true_random=False), st.integers(0, 60))
 def test_following_changes_is_the_same_as_building_anew(chance: random.Random, steps: int) -> None:
     model = Model()
-    recording = lesson(model.apply)
+    recording = lesson(following(model))
     heir = kill(recording)
     pods = ["pod-web-a", "pod-web-b", "pod-web-c", heir]
     for _ in range(steps):
@@ -88,7 +95,7 @@ def test_following_changes_is_the_same_as_building_anew(chance: random.Random, s
 
 def test_what_a_change_touches_is_named() -> None:
     model = Model()
-    recording = lesson(model.apply)
+    recording = lesson(following(model))
     recording.listeners.clear()
     recording.start("pod-web-a", ready=False)
     assert model.apply(recording.changes[-1]) == {
@@ -127,7 +134,7 @@ def container(state: dict[str, Any], ready: bool = False, restarts: int = 0, **m
     return {"name": "web", "ready": ready, "restartCount": restarts, "state": state, **more}
 
 
-RUNNING = {"running": {}}
+RUNNING: dict[str, Any] = {"running": {}}
 DONE = {"terminated": {"exitCode": 0, "reason": "Completed"}}
 READY = [{"type": "Ready", "status": "True"}]
 
