@@ -45,8 +45,7 @@ def measure(cluster: Cluster, chapter: str, changes: int) -> list[Measurement]:
         _run(client, "from k8slab import Lab")
         _run(client, f"lab = Lab.open({chapter!r}, backend={cluster.backend!r}, name={cluster.name!r})")
         _run(client, "lab.map()")
-        client.execute("import time; time.sleep(600)", store_history=False)
-        _drain(client, 2.0)
+        _sleep_in_a_cell(client)
         for number in range(changes):
             cordoned = number % 2 == 0
             seen, sent = len(eye.events), time.monotonic()
@@ -132,10 +131,12 @@ def _statuses(message: dict[str, Any]) -> Iterator[str]:
             yield node["status"]
 
 
-def _drain(client: BlockingKernelClient, seconds: float) -> None:
-    """Read what is under way until nothing has come for so long."""
-    while True:
-        try:
-            client.get_iopub_msg(timeout=seconds)
-        except queue.Empty:
+def _sleep_in_a_cell(client: BlockingKernelClient) -> None:
+    """Start a cell that sleeps, and return once it runs."""
+    request = client.execute("import time; time.sleep(3600)", store_history=False)
+    deadline = time.monotonic() + 60
+    while (left := deadline - time.monotonic()) > 0:
+        message = client.get_iopub_msg(timeout=left)
+        if message["msg_type"] == "execute_input" and message["parent_header"]["msg_id"] == request:
             return
+    raise TimeoutError("The kernel did not start the cell that sleeps.")

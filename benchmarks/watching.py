@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -41,7 +43,12 @@ class Eye:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._response.close()
+        # `close` of the response would wait for the thread that reads it; cutting the socket ends both.
+        connected = getattr(self._response.connection, "sock", None)
+        if connected is not None:
+            with contextlib.suppress(OSError):
+                connected.shutdown(socket.SHUT_RDWR)
+        self._thread.join(5)
 
     def until(self, found: Callable[[Eye], T | None], what: str, seconds: float = 60) -> T:
         """Wait until `found` returns something, asked after each event, and return it.

@@ -120,7 +120,8 @@ async def follow(client: ApiClient, path: str, selectors: dict[str, str]) -> Asy
         if problem is None and (seen or lived >= 1.0):
             continue
         if problem is not None and problem.status not in (0, 410):
-            log.warning("watch of %s: %s", path, problem)
+            # A node may be told of a Pod a moment before it may read what the Pod names.
+            log.info("watch of %s: %s", path, problem)
         await asyncio.sleep(backoff.next(absent=problem is not None and problem.status == 0 and lived < 1.0))
 
 

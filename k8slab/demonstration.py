@@ -201,7 +201,7 @@ def _draw(session: Session, picture: dict[str, Any], out: Path) -> None:
 def _summary(session: Session, recovery: Recovery, requests: Requests) -> dict[str, Any]:
     cluster, tally = session.cluster, requests.tally()
     info = cluster.info()
-    victim, heir = recovery.victim, recovery.heir
+    victim, heir, seconds = recovery.victim, recovery.heir, info.get("seconds_to_ready")
     assert heir is not None
     return {
         "backend": cluster.backend,
@@ -212,7 +212,7 @@ def _summary(session: Session, recovery: Recovery, requests: Requests) -> dict[s
             "python": platform.python_version(),
         },
         "nodes": info.get("nodes"),
-        "seconds_to_ready": info.get("seconds_to_ready"),
+        "seconds_to_ready": None if seconds is None else round(seconds, 2),
         "victim": {"name": victim.name, "uid": victim.uid, "node": victim.node},
         "heir": {"name": heir.name, "uid": heir.uid, "node": heir.node},
         "healing": {

@@ -14,6 +14,7 @@ from __future__ import annotations
 import atexit
 import shlex
 import sys
+import threading
 from typing import Any
 
 from k8slab import manifests
@@ -86,6 +87,7 @@ class Lab:
                 return before
             before.close()
         cluster = open_cluster(name, backend, nodes, keep, TextProgress(sys.stdout))
+        threading.Thread(target=_warm_up, name="k8slab-warm-up", daemon=True).start()
         session = Session(cluster, found)
         try:
             session.start()
@@ -321,6 +323,7 @@ class Lab:
         self._views.stop_traffic()
         seconds = session.reset(TextProgress(sys.stdout))
         self._judge.forget()
+        self._views.forget()
         return Text(f"{session.chapter.title} is at its start again, after {seconds:.1f} s.")
 
     def close(self) -> None:
@@ -371,6 +374,15 @@ class Lab:
 
     def _say(self, line: str) -> None:
         print(f"$ {line}")
+
+
+def _warm_up() -> None:
+    """Import what the first map needs while the lab is being opened."""
+    import networkx
+
+    from k8slab.widgets import live_map
+
+    _ = networkx, live_map
 
 
 @atexit.register

@@ -106,7 +106,9 @@ CHAPTER = Chapter(
         _has("ReplicaSet", "web"),
         Step(
             'lab.kill(lab.pods("web")[0])',
-            lambda evidence: bool(evidence.timeline.recoveries(evidence.namespace)),
+            lambda evidence: any(
+                each.start >= evidence.since for each in evidence.timeline.recoveries(evidence.namespace)
+            ),
             "gives the stopwatch something to time",
         ),
         _has("ReplicaSet", "tea"),

@@ -95,7 +95,9 @@ class Api:
                     f"There is no kubeconfig at {self.kubeconfig}: the cluster is not running.",
                     "Run the cell with `Lab.open(...)` again.",
                 )
-            self._client = config.new_client_from_config(str(self.kubeconfig), context=self.context or None)
+            self._client = config.new_client_from_config(  # type: ignore[no-untyped-call]
+                str(self.kubeconfig), context=self.context or None
+            )
         return self._client
 
     @property

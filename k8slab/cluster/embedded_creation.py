@@ -15,6 +15,7 @@ from k8slab.cluster.claim import claim_addresses
 from k8slab.cluster.components.ladder import locate
 from k8slab.cluster.journal import Journal
 from k8slab.cluster.pki import write_pki
+from k8slab.cluster.supervisor_client import answers
 from k8slab.errors import ClusterError, LabError, StartError
 from k8slab.folders import ClusterFolder, ClusterSettings, state_folder
 from k8slab.node.isolation import best_level
@@ -149,7 +150,7 @@ def _spawn_supervisor(folder: ClusterFolder, settings: ClusterSettings, keep: bo
         _pipes.append(writing)
     # Reaps the supervisor when it ends before this process does.
     threading.Thread(target=process.wait, name="k8slab-supervisor", daemon=True).start()
-    while not folder.supervisor_socket.exists():
+    while not answers(folder):
         if process.poll() is not None:
             raise StartError(
                 "The supervisor", f"exited with code {process.returncode}", folder.log("supervisor")

@@ -50,6 +50,15 @@ def ask(folder: ClusterFolder, timeout: float = 10.0, **request: Any) -> dict[st
     raise ClusterStateError(f"The cluster {folder.path.name!r} ended while it was asked.", "Open it again.")
 
 
+def answers(folder: ClusterFolder) -> bool:
+    """Whether a supervisor answers there; its socket's file appears a moment before that."""
+    try:
+        _connect(folder, timeout=1.0).close()
+    except ClusterStateError:
+        return False
+    return True
+
+
 def follow(folder: ClusterFolder, timeout: float) -> Iterator[dict[str, Any]]:
     """The supervisor's status at every change, until the cluster runs, fails or ends.
 

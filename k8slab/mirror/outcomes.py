@@ -2,10 +2,12 @@
 
     ended        clean end of the stream: watch again from where it was; without progress, after a pause
     silent       nothing for the read timeout: the same, but the connection is no longer trusted
-    broken       reset, truncated or refused: the same
+    broken       reset or truncated: the same
+    refused      nobody listens: ask again every few seconds, which costs no server anything
     expired      410, as HTTP status or in the stream: list again
     unauthorized 401: read the kubeconfig again once, then pause
-    forbidden    403: say which verb, ask again slowly
+    forbidden    403: ask again; if it stays so, say which verb, and ask again slowly (an API server
+                 that has just started forbids what it will allow once it has read its roles)
     throttled    429: as long as the server asked for
     failed       5xx, ERROR events, what is no JSON: pause
 
@@ -22,13 +24,19 @@ from typing import Literal
 from k8slab.errors import ApiError
 
 OutcomeKind = Literal[
-    "ended", "silent", "broken", "expired", "unauthorized", "forbidden", "throttled", "failed"
+    "ended", "silent", "broken", "refused", "expired", "unauthorized", "forbidden", "throttled", "failed"
 ]
 
 FIRST_PAUSE = 0.8
 LONGEST_PAUSE = 30.0
 HEALTHY_AFTER = 120.0
 FORBIDDEN_PAUSE = 30.0
+FORBIDDEN_AFTER = 2
+"""Refusals in a row after which they are believed."""
+
+PATIENT_AFTER = 5
+"""Refusals in a row after which one asks only every half minute."""
+
 SHORT_WATCH = 1.0
 RELIST_AFTER = 3
 """Watches in a row that failed without an event before the reflector stops trusting its version."""
@@ -111,6 +119,7 @@ class Policy:
     chance: random.Random = field(default_factory=random.Random)
     failures: int = 0
     fruitless: int = 0
+    refusals: int = 0
     last_failure: float = float("-inf")
     reloaded: bool = False
 
@@ -124,12 +133,15 @@ class Policy:
             now: a monotonic clock, in seconds.
         """
         self.fruitless = 0 if progress else self.fruitless + 1
+        self.refusals = self.refusals + 1 if outcome.kind == "forbidden" else 0
         if outcome.kind == "ended" and (progress or seconds >= SHORT_WATCH):
             self.fruitless = 0
             return Decision(0, healthy=True)
         repeated = now - self.last_failure < HEALTHY_AFTER
         if not repeated:
             self.failures, self.reloaded = 0, False
+        if outcome.kind == "refused":
+            self.failures = min(self.failures, 1)
         pause = self._pause()
         # Waiting is part of the failure: two quiet minutes count from the end of the pause.
         self.last_failure = now + pause
@@ -139,17 +151,25 @@ class Policy:
             case "expired":
                 self.fruitless = 0
                 return Decision(pause if repeated else 0, relist=True, healthy=not repeated)
+            case "refused":
+                return Decision(pause, relist=relist, verify=True)
             case "silent" | "broken":
                 return Decision(pause if repeated else 0, relist=relist, verify=True)
             case "unauthorized":
                 reload, self.reloaded = not self.reloaded, True
                 return Decision(0 if reload else pause, reload=True)
             case "forbidden":
-                return Decision(max(pause, FORBIDDEN_PAUSE))
+                patient = self.refusals >= PATIENT_AFTER
+                return Decision(max(pause, FORBIDDEN_PAUSE) if patient else pause)
             case "throttled":
                 return Decision(max(pause, outcome.retry_after))
             case _:
                 return Decision(pause, relist=relist)
+
+    @property
+    def forbidden(self) -> bool:
+        """Whether the server has refused often enough to be believed."""
+        return self.refusals >= FORBIDDEN_AFTER
 
     def _pause(self) -> float:
         longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self.failures, 10))

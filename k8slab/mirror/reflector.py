@@ -155,6 +155,8 @@ class Reflector:
             return Outcome("ended", "the server closed the watch")
         except RequestEnded as end:
             return end.outcome
+        except urllib3.exceptions.NewConnectionError as error:
+            return Outcome("refused", f"connection: {error}"[:200])
         except urllib3.exceptions.TimeoutError as error:
             return Outcome("silent", f"no answer in time: {error}"[:200])
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -172,7 +174,7 @@ class Reflector:
         if not decision.healthy:
             self._reconnects += 1
             self._detail = outcome.detail
-            self._enter("forbidden" if outcome.kind == "forbidden" else "reconnecting")
+            self._enter("forbidden" if self._policy.forbidden else "reconnecting")
         if decision.relist:
             self._version = None
         if decision.verify:

@@ -32,6 +32,9 @@ from k8slab.network.splice import reset, splice
 
 log = logging.getLogger(__name__)
 
+KNOWN_SECONDS = 5.0
+"""How long a request waits until the API shows whose it is."""
+
 HOP_BY_HOP = frozenset({"connection", "keep-alive", "proxy-connection", "proxy-authorization"})
 """Headers meant for the proxy and not for the server (RFC 9110, 7.6.1)."""
 
@@ -52,6 +55,7 @@ class ForwardProxies:
         self.pods = pods
         self.acceptor = acceptor
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._changed = asyncio.Event()
 
     async def __aenter__(self) -> ForwardProxies:
         return self
@@ -60,6 +64,15 @@ class ForwardProxies:
         tasks = list(self._tasks.values())
         self.want(frozenset())
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def follow(self) -> None:
+        """Listen for the Pods that the table knows and for those it expects. Returns at once.
+
+        Call it once at the start, and again after each change of the table.
+        """
+        self.want(self.pods.addresses() | self.pods.expected())
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     def want(self, addresses: frozenset[str]) -> None:
         """Listen for the Pods with these addresses and no others. Returns at once."""
@@ -79,6 +92,20 @@ class ForwardProxies:
 
         await self.acceptor.serve(f"forward proxy of Pod {pod}", open_listener, handle)
 
+    async def _namespace(self, pod: str) -> str:
+        """The namespace of the Pod that asks, as soon as it is known.
+
+        Raises:
+            UnknownNameError: the API shows no Pod with that address.
+        """
+        try:
+            async with asyncio.timeout(KNOWN_SECONDS):
+                while not (namespace := self.pods.namespace(pod)):
+                    await self._changed.wait()
+        except TimeoutError as error:
+            raise UnknownNameError(f"No Pod of this cluster has the address {pod}.") from error
+        return namespace
+
     async def _handle(self, connection: socket.socket, pod: str) -> None:
         try:
             head = await read_head(connection)
@@ -86,7 +113,7 @@ class ForwardProxies:
                 connection.close()
                 return
             host, port, first = outgoing(head)
-            address = self.names.resolve(host, self.pods.namespace(pod))
+            address = self.names.resolve(host, await self._namespace(pod))
         except BadRequestError as error:
             await say_and_close(connection, HTTPStatus.BAD_REQUEST, str(error))
             return

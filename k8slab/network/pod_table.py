@@ -1,12 +1,26 @@
-"""Which Pod has which address, so that the forward proxy knows who asks. Pure, no sockets."""
+"""Which Pod has which address, so that the forward proxy knows who asks. Pure, no sockets.
+
+The API shows a Pod's address once its containers have started, and a program may send its first request
+before that. Nodes give out addresses one after the other, so the table also says which come next: a
+proxy that listens there already is there in time. An address that was not foreseen is only later.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from k8slab.network.addresses import AddressPlan
+
+NODE_PREFIX = 20
+"""Prefix length of one node's range of Pod addresses (`network/addresses.py`)."""
+
+FIRST_INDEX = 2
+"""Index of the first address of a range that a node gives out."""
+
+LOOK_AHEAD = 16
+"""Addresses of each range that are expected next: a node seldom starts more Pods at once."""
 
 
 class PodTable:
@@ -19,19 +33,22 @@ class PodTable:
     def __init__(self, plan: AddressPlan) -> None:
         self.plan = plan
         self._pods: dict[str, tuple[str, str]] = {}
+        self._last = {block: FIRST_INDEX - 1 for block in plan.pods.subnets(new_prefix=NODE_PREFIX)}
 
     def put(self, item: Mapping[str, Any]) -> None:
         """Take in a Pod that was added or modified."""
         status = item.get("status") or {}
         address = str(status.get("podIP") or "")
         uid = item["metadata"]["uid"]
+        before = self._pods.pop(uid, None)
         ended = status.get("phase") in ("Succeeded", "Failed")
-        if not ended and self.plan.owns(address) and IPv4Address(address) in self.plan.pods:
+        if not self.plan.owns(address) or IPv4Address(address) not in self.plan.pods:
+            return
+        if before is None:
+            self._advance(IPv4Address(address))
+        if not ended:
             # The newest is the last: an address may be given out again before the old Pod is forgotten.
-            self._pods.pop(uid, None)
             self._pods[uid] = (address, item["metadata"]["namespace"])
-        else:
-            self._pods.pop(uid, None)
 
     def drop(self, item: Mapping[str, Any]) -> None:
         """Forget a Pod that was deleted."""
@@ -41,6 +58,29 @@ class PodTable:
         """The addresses in use."""
         return frozenset(address for address, _ in self._pods.values())
 
+    def expected(self) -> frozenset[str]:
+        """The addresses that the nodes will probably give out next."""
+        return frozenset(
+            str(block[_index(block, last + step)])
+            for block, last in self._last.items()
+            for step in range(1, LOOK_AHEAD + 1)
+        )
+
     def namespace(self, address: str) -> str:
-        """The namespace of the Pod that has the address; `default` if none is known."""
-        return next((where for held, where in reversed(self._pods.values()) if held == address), "default")
+        """The namespace of the Pod that has the address; empty if no Pod is known to have it."""
+        return next((where for held, where in reversed(self._pods.values()) if held == address), "")
+
+    def _advance(self, address: IPv4Address) -> None:
+        """Take note that a range has been given out up to this address, unless it was further already."""
+        block = IPv4Network((address, NODE_PREFIX), strict=False)
+        index = int(address) - int(block.network_address)
+        ahead = (index - self._last[block]) % block.num_addresses
+        # A range is gone round: what lies less than half of it ahead is newer, the rest is older.
+        if ahead < block.num_addresses // 2:
+            self._last[block] = index
+
+
+def _index(block: IPv4Network, index: int) -> int:
+    """An index that went past the end of a range, counted on from its beginning."""
+    end = block.num_addresses - 1
+    return index if index < end else FIRST_INDEX + index - end

@@ -109,9 +109,10 @@ class LabNetwork:
             listeners.want(self.table.fronts())
 
     async def _follow_pods(self, proxies: ForwardProxies) -> None:
+        proxies.follow()
         async for change in self.api.watch(PODS):
             self._apply(change, self.pods.put, self.pods.drop)
-            proxies.want(self.pods.addresses())
+            proxies.follow()
 
     def _apply(
         self, change: Change, put: Callable[[dict[str, Any]], None], drop: Callable[[dict[str, Any]], None]

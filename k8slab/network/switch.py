@@ -71,11 +71,14 @@ class Switch:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.bind(str(path))
-        os.chmod(path, 0o600)
+        # Under its final name it can be connected to from the first moment.
+        unfinished = path.with_suffix(".new")
+        unfinished.unlink(missing_ok=True)
+        self._listener.bind(str(unfinished))
+        os.chmod(unfinished, 0o600)
         self._listener.listen(16)
+        unfinished.replace(path)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._waiting: dict[socket.socket, bytes] = {}

@@ -105,15 +105,7 @@ class Agent:
 
     def _problems(self) -> list[str]:
         """Why the node is not ready, in the kubelet's words."""
-        problems = []
-        if not self.node.runtime.connected.is_set():
-            problems.append("container runtime is down")
-        if self.node.addresses is None:
-            problems.append(
-                "container runtime network not ready: NetworkReady=false "
-                "reason:NetworkPluginNotReady message:the Node has no podCIDR yet"
-            )
-        return problems
+        return [] if self.node.runtime.connected.is_set() else ["container runtime is down"]
 
     def _node_changed(self, node: dict[str, Any]) -> None:
         podcidr = node["spec"].get("podCIDR")
@@ -131,10 +123,13 @@ class Agent:
     # -- runtime -------------------------------------------------------------------------------
 
     def _runtime_said(self, event: Message) -> None:
-        if event.get("event") == "exited":
-            worker = self.workers.get(event["pod"])
-            if worker is not None:
-                worker.runs.exited(ContainerRecord.of(event))
+        worker = self.workers.get(event.get("pod", ""))
+        if worker is None:
+            return
+        if event["event"] == "exited":
+            worker.runs.exited(ContainerRecord.of(event))
+        elif event["event"] == "wrong_listener":
+            worker.runs.listened_wrongly(event["container"], event["address"])
 
     async def _runtime_connected(self) -> None:
         """Compare what the runtime has with what should be there."""

@@ -27,6 +27,7 @@ class ContainerRecord:
         exit_code: what it ended with; 128 plus the signal's number if a signal ended it.
         signal: the signal that ended it, or 0.
         oom: whether it was ended for using more memory than its limit.
+        reason: one word if there is more to say than the exit code does, such as `StartError`.
         log: path of its log.
     """
 
@@ -42,6 +43,7 @@ class ContainerRecord:
     exit_code: int = 0
     signal: int = 0
     oom: bool = False
+    reason: str = ""
     log: str = ""
 
     @property
@@ -67,6 +69,7 @@ class ContainerRecord:
             exit_code=exit_code if exit_code > 0 or not number else 128 + number,
             signal=number,
             oom=bool(values.get("oom")),
+            reason=str(values.get("reason") or ""),
             log=str(values.get("log") or ""),
         )
 

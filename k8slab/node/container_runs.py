@@ -17,15 +17,13 @@ from k8slab.node.pod_spec import Container
 from k8slab.node.probe_actions import ProbeOutcome, ProbeTarget, attempt
 from k8slab.node.probes import ContainerProbes, Kind
 from k8slab.node.runtime_client import RuntimeGoneError, RuntimeRefusedError
+from k8slab.node.settling import until_settled
 from k8slab.node.termination_message import termination_message
 
 if TYPE_CHECKING:
     from k8slab.node.pod_worker import PodWorker
 
 log = logging.getLogger(__name__)
-
-SETTLE_SECONDS = 0.3
-"""After this a container counts as started though its ports do not listen; about what a runtime takes."""
 
 KEPT_RUNS = 2
 """Runs of a container that are kept: the present one and the one whose log `--previous` shows."""
@@ -125,16 +123,8 @@ class ContainerRuns:
 
     async def _settle(self, container: Container, run: ContainerRecord) -> None:
         """Wait until the container's ports listen, then show it as running and probe it."""
-        ports = pod_spec.tcp_ports(container)
         try:
-            if ports:
-                await self._node.runtime.ask(
-                    "wait_listening",
-                    pod=run.pod,
-                    container=run.container,
-                    ports=ports,
-                    timeout=SETTLE_SECONDS,
-                )
+            await until_settled(self._node.runtime, run, pod_spec.tcp_ports(container))
         except (RuntimeGoneError, RuntimeRefusedError) as error:
             log.info("waiting for ports of %s: %s", run.name, error)
         hook = (container.get("lifecycle") or {}).get("postStart")
@@ -247,6 +237,17 @@ class ContainerRuns:
         if container is not None:
             self._read_last_words(container, record)
         self._worker.wake()
+
+    def listened_wrongly(self, container: str, address: str) -> None:
+        """Say why the runtime ended a program: it listened where it would answer for other Pods."""
+        for run in self.running():
+            found = pod_spec.container_named(self._worker.pod, run.name)
+            if run.container == container and found is not None:
+                message = (
+                    f"Container {run.name} listened on {address} and was ended: at the plain level "
+                    "Pods share this host's network, so a program listens on $K8SLAB_ADDRESS alone."
+                )
+                self._event(found, "Warning", "WrongListener", message)
 
     def _read_last_words(self, container: Container, run: ContainerRecord) -> None:
         file = self._worker.starter.termination_file(self._worker.pod, run)

@@ -228,6 +228,7 @@ class ContainerStarter:
             "read_only_paths": list(plan.read_only_paths),
             "memory_limit": bytes_of(limit) if limit else 0,
             "stdin": bool(container.get("stdin")),
+            "stdin_once": bool(container.get("stdinOnce")),
             "tty": bool(container.get("tty")),
             "ports": pod_spec.tcp_ports(container),
         }

@@ -146,12 +146,18 @@ def state_of(record: ContainerRecord, message: str = "") -> State:
         "containerID": record.api_id,
         "exitCode": record.exit_code,
         "finishedAt": timestamp(record.finished if record.finished is not None else record.created),
-        "reason": "OOMKilled" if record.oom else ("Error" if record.exit_code else "Completed"),
+        "reason": _ended_reason(record),
         "startedAt": started,
     }
     if message:
         terminated["message"] = message
     return {"terminated": terminated}
+
+
+def _ended_reason(record: ContainerRecord) -> str:
+    if record.oom:
+        return "OOMKilled"
+    return record.reason or ("Error" if record.exit_code else "Completed")
 
 
 def _describe_absence(status: dict[str, Any], old: Mapping[str, Any], deleted: bool) -> None:

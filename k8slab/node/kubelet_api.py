@@ -99,7 +99,9 @@ class KubeletApi:
                 web.get("/stats/summary", self._stats),
                 web.get("/containerLogs/{namespace}/{pod}/{container}", self._logs),
                 *(
-                    web.get(path, handler)
+                    # kubectl falls back to POST where a WebSocket is refused, and shows what that says.
+                    web.route(method, path, handler)
+                    for method in ("GET", "POST")
                     for verb, handler in (("exec", self._exec), ("attach", self._attach))
                     for path in (
                         f"/{verb}/{{namespace}}/{{pod}}/{{container}}",

@@ -105,7 +105,9 @@ class EventRecorder:
                     await self._send(about, kind, reason, message)
                     break
                 except ApiError as error:
-                    if error.status not in (0, 429) and error.status < 500:
+                    # Right after its start the API server has not yet made the namespace `default`.
+                    early = about["kind"] == "Node" and error.status == 404
+                    if error.status not in (0, 429) and error.status < 500 and not early:
                         # The namespace is going, say: the kubelet drops such an Event as well.
                         log.info("event %s was refused: %s", reason, error)
                         break

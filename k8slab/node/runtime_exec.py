@@ -77,7 +77,7 @@ class Sessions:
         try:
             pid = spawn(
                 command.argv,
-                command.env,
+                {"TERM": "xterm", **command.env} if tty else command.env,
                 theirs if len(theirs) == 3 else theirs * 3,
                 terminal=tty,
                 folder=command.folder,

@@ -117,9 +117,11 @@ class Launcher(ABC):
         """Kill what a container left behind after its program ended."""
 
     def environment(self, container: Container) -> dict[str, str]:
-        """The container's own variables, with a PATH and the cluster's mark."""
+        """The container's own variables, over those that containerd sets, and the cluster's mark."""
         own = {name: value for name, value in container.env}
-        return {"PATH": DEFAULT_PATH, CLUSTER_VARIABLE: self.settings.uuid, **own}
+        terminal = {"TERM": "xterm"} if container.tty else {}
+        given = {"PATH": DEFAULT_PATH, "HOME": "/root", **terminal}
+        return {**given, **own, CLUSTER_VARIABLE: self.settings.uuid}
 
 
 def check_sources(container: Container) -> None:

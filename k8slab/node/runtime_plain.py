@@ -18,6 +18,7 @@ from k8slab.node.runtime_listeners import listeners, sockets_of
 from k8slab.node.runtime_processes import CONTAINER_VARIABLE, marked, tree
 from k8slab.node.runtime_records import Container, Pod, Refusal
 from k8slab.node.runtime_spawn import Reaper, StartError, spawn
+from k8slab.processes import CLUSTER_VARIABLE
 
 FOLDERS = ("tmp", "root", "etc", "run", "var/log")
 
@@ -120,13 +121,15 @@ class PlainLauncher(Launcher):
             "http_proxy": proxy,
             "HTTP_PROXY": proxy,
         }
-        own = self.environment(container)
+        own = {name: value for name, value in container.env}
         return {
+            **self.environment(container),
             **told,
             **{name: rewritten(value, targets, container.root) for name, value in own.items()},
             "K8SLAB_ROOT": container.root,
             "K8SLAB_ADDRESS": twin,
             "K8SLAB_PORT_OFFSET": str(self.settings.plan.port_offset),
+            CLUSTER_VARIABLE: self.settings.uuid,
             CONTAINER_VARIABLE: container.container,
         }
 

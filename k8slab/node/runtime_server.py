@@ -50,12 +50,15 @@ class Server:
             sessions: commands in its containers.
         """
         self._pods, self._sessions = pods, sessions
-        self._path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.bind(str(self._path))
-        os.chmod(self._path, 0o600)
+        # Under its final name it can be connected to from the first moment.
+        unfinished = self._path.with_suffix(".new")
+        unfinished.unlink(missing_ok=True)
+        self._listener.bind(str(unfinished))
+        os.chmod(unfinished, 0o600)
         self._listener.listen(64)
         self._listener.setblocking(False)
+        unfinished.replace(self._path)
         asyncio.get_running_loop().add_reader(self._listener, self._accept)
 
     def close(self) -> None:

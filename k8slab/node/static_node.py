@@ -64,6 +64,7 @@ class StaticNode:
         self._ended: dict[str, float] = {}
         self._seen: dict[str, float] = {}
         self._pods: dict[str, Pod] = {}
+        self._silent = False
         self._synced = asyncio.Event()
         self._changed = asyncio.Event()
 
@@ -121,8 +122,12 @@ class StaticNode:
             finally:
                 writer.close()
         except (OSError, ValueError, asyncio.LimitOverrunError) as error:
+            if self._silent:
+                return
+            self._silent = True
             log.warning("the supervisor does not answer: %s", error)
             return
+        self._silent = False
         for record in map(ProcessRecord.of, answer["processes"]):
             if record.name not in COMPONENTS:
                 continue

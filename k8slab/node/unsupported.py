@@ -46,7 +46,6 @@ CONTAINER_SECURITY = (
 )
 CONTAINER_FIELDS: dict[str, str] = {
     "volumeDevices": "there are no block devices",
-    "stdinOnce": "its input stays open after the first client has left",
 }
 
 

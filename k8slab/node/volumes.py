@@ -59,7 +59,7 @@ class Volumes:
 
     def pod_folder(self, uid: str) -> Path:
         """The folder with everything of one Pod."""
-        return self._folder / "pods" / uid
+        return self._folder / "kubelet" / uid
 
     async def prepare(self, pod: Pod, lookup: Lookup, around: Surroundings) -> None:
         """Make a Pod's volumes, or bring them up to date.

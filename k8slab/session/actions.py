@@ -59,7 +59,7 @@ class PodActions:
         try:
             self._session.guard.label_pod(pod.namespace, pod.name, pod.uid, key, value)
         except (NotFoundError, ConflictError):
-            raise LabError(f"The Pod {pod.name} is gone.", "Take another: lab.pods() lists them.") from None
+            raise _gone(pod) from None
         return f"pod/{pod.name} {'unlabeled' if value is None else 'labeled'}"
 
     def crash_container(self, pod: PodRow, container: str = "") -> str:
@@ -72,11 +72,11 @@ class PodActions:
             LabError: the container does not run the demo application.
         """
         container = self._container(pod, container)
-        path = self._crash_path(pod, container)
         try:
+            path = self._crash_path(pod, container)
             self._session.guard.crash(pod.namespace, pod.name, pod.uid, path)
         except NotFoundError:
-            raise LabError(f"The Pod {pod.name} is gone.", "Take another: lab.pods() lists them.") from None
+            raise _gone(pod) from None
         except (ConflictError, GuardError):
             raise
         except ApiError as error:
@@ -155,8 +155,13 @@ class PodActions:
 
     def _crash_path(self, pod: PodRow, container: str) -> str:
         """Where the demo application takes the request to crash."""
-        obj = self._session.mirror.store.by_uid("Pod", pod.uid)
-        for spec in (obj or {}).get("spec", {}).get("containers", ()):
+        try:
+            obj = self._session.api.get(KINDS["pods"].path(pod.namespace, pod.name))
+        except NotFoundError:
+            raise _gone(pod) from None
+        if obj["metadata"]["uid"] != pod.uid:
+            raise _gone(pod)
+        for spec in obj["spec"]["containers"]:
             ports = spec.get("ports") or [{"containerPort": 8080}]
             if spec["name"] == container and str(spec.get("image", "")).startswith(DEMO_IMAGE):
                 port = ports[0]["containerPort"]
@@ -212,6 +217,10 @@ class ButtonActions:
     def command(self, uid: str, verb: str) -> str:
         """The kubectl line that does the same as the verb."""
         return self._actions.line(self._actions.by_uid(uid), verb)
+
+
+def _gone(pod: PodRow) -> LabError:
+    return LabError(f"The Pod {pod.name} that was seen is gone.", "Take another: lab.pods() lists them.")
 
 
 def _moment(event: dict[str, Any]) -> float:

@@ -49,7 +49,7 @@ def manifest_path(chapter: str, name: str) -> Path:
 def shown_path(path: Path) -> str:
     """A path as one would type it from here."""
     relative = os.path.relpath(path)
-    return str(path) if relative.startswith("../../..") else relative
+    return str(path) if relative.startswith("../..") else relative
 
 
 def table_of_manifests(chapter: str) -> Table:

@@ -49,6 +49,19 @@ class Shown:
             text = ""
 
 
+class Graph(Shown):
+    """Node > Service > Pod > container in plotly; as text a tree of the same."""
+
+    def __init__(self, scene: Callable[[], dict[str, Any]], make: MakeWidgets) -> None:
+        super().__init__(make)
+        self._scene = scene
+
+    def text(self) -> str:
+        from k8slab.graph.text import tree
+
+        return tree(self._scene())
+
+
 class Exercise(Shown):
     """An exercise being done: its task, whether it is done, hints and the solution."""
 

@@ -11,7 +11,7 @@ from k8slab.session.actions import ButtonActions, PodActions
 from k8slab.session.judge import ExerciseRun, Judge, PredictionRun
 from k8slab.session.scene_source import LabScene
 from k8slab.session.session import Session
-from k8slab.session.shown import Exercise, Prediction, Stopwatch, Traffic, prediction_run
+from k8slab.session.shown import Exercise, Graph, Prediction, Stopwatch, Traffic, prediction_run
 from k8slab.traffic import Requests
 
 WAITING = "Say first what you expect: the questions stand above."
@@ -46,14 +46,26 @@ class Views:
         self.arm()
         return live_map
 
-    def graph(self) -> Any:
+    def graph(self) -> Graph:
         """The kernel's plotly figure with its kill panel; a new one closes the one before."""
-        from k8slab.widgets.graph_view import GraphView
+        source = self._source()
 
-        key = self._key("graph")
-        graph = self._keep(key, GraphView(self._source(), self._buttons(), key))
-        self.arm()
-        return graph
+        def make() -> list[Any]:
+            from k8slab.widgets.late_panel import LatePanel
+
+            key = self._key("graph")
+            sentence = "plotly is being loaded; the first time that takes a few seconds."
+            return [self._keep(key, LatePanel(key, sentence, _load_plotly, view))]
+
+        def view() -> Any:
+            from k8slab.widgets.graph_view import GraphView
+
+            made = GraphView(source, self._buttons(), self._key("plotly graph"))
+            self._keep(self._key("kill panel"), made.kill_panel)
+            self.arm()
+            return made
+
+        return Graph(source.scene, make)
 
     def timeline(self) -> Any:
         """The lives of the Pods since the last reset, as a plotly figure."""
@@ -138,10 +150,14 @@ class Views:
         with self._lock:
             widgets = list(self._open.values())
         for widget in widgets:
-            for each in (widget, getattr(widget, "kill_panel", None)):
-                set_armed = getattr(each, "set_armed", None)
-                if set_armed is not None:
-                    set_armed(not waits, WAITING if waits else "")
+            set_armed = getattr(widget, "set_armed", None)
+            if set_armed is not None:
+                set_armed(not waits, WAITING if waits else "")
+
+    def forget(self) -> None:
+        """Start anew, as after a reset: no prediction is asked for."""
+        self._asked = ""
+        self.arm()
 
     def verdict(self) -> str:
         """How the latest prediction compares with what happened; empty while that is open."""
@@ -228,3 +244,10 @@ class Views:
         with self._lock:
             self._open[key] = widget
         return widget
+
+
+def _load_plotly() -> None:
+    """Import the figure's class, which takes two seconds of a processor and more."""
+    import plotly.graph_objects as go
+
+    _ = go.FigureWidget

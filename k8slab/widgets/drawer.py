@@ -130,7 +130,7 @@ class Drawer:
         return results[0]
 
     def adopt(self, widget: Any, heard: Callable[[bool], None] | None = None) -> None:
-        """Handle the messages of a widget and of all its children on this thread; those adopted before stay so.
+        """Handle the messages of a widget and of all its children on this thread.
 
         Args:
             widget: an open ipywidgets widget; children are followed through `children`.

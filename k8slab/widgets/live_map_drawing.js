@@ -200,9 +200,12 @@ function drawNode(group, node, place, scene, ruler, collapsed, uid) {
   title.textContent = `Node ${node.name}, ${node.status}. ${node.played}`;
   const [ready, ...rest] = node.status.split(",");
   const base = y + h - foot;
-  const name = ruler.fit(node.name, w - 150, 15, 700);
-  const pillX = x + 14 + ruler.width(name, 15, 700) + 10;
   const pillW = ruler.width(ready, 12.5, 600) + 34;
+  const extra = rest.includes("SchedulingDisabled") ? "cordoned" : "";
+  const extraW = extra ? ruler.width(extra, 12.5, 600) + 8 : 0;
+  const two = foot > 50;
+  const name = ruler.fit(node.name, w - 38 - pillW - (two ? 0 : extraW), 15, 700);
+  const pillX = x + 14 + ruler.width(name, 15, 700) + 10;
   const parts = [
     title,
     box(x, y, w, h, 14, `k8-node${node.ready ? "" : " k8-down"}`),
@@ -212,18 +215,13 @@ function drawNode(group, node, place, scene, ruler, collapsed, uid) {
     mark(node.ready ? "running" : "failed", pillX + 14, base + 21.5, 4.5),
     words(pillX + 25, base + 26, ready, "k8-pill-text"),
   ];
-  const extra = rest.includes("SchedulingDisabled") ? "cordoned" : "";
-  const two = foot > 50;
   const from = pillX + pillW + 8;
-  let right = x + w - 14;
-  if (extra) {
-    const wide = ruler.width(extra, 12.5, 600);
-    if (from + wide < right) parts.push(words(from, base + 26, extra, "k8-word k8-warn"));
-  }
-  const aside = two ? w - 28 : right - from - (extra ? ruler.width(extra, 12.5, 600) + 10 : 0);
+  const right = x + w - 14;
+  if (extra) parts.push(words(two ? x + 14 : from, base + (two ? 47 : 26), extra, "k8-aside k8-warn"));
+  const aside = (two ? w - 28 : right - from) - extraW;
   if (node.played && aside > 60) {
     const text = ruler.fit(node.played, aside, 12);
-    parts.push(two ? words(x + 14, base + 47, text, "k8-aside") : words(right, base + 26, text, "k8-aside", "end"));
+    parts.push(two ? words(x + 14 + extraW, base + 47, text, "k8-aside") : words(right, base + 26, text, "k8-aside", "end"));
   }
   if (collapsed) parts.push(...drawCounts(uid, scene, x + 20, y + 30));
   group.replaceChildren(...parts);
@@ -243,7 +241,7 @@ function drawHeir(heir, scene, plan, ruler, taken) {
   const victim = scene.pods[heir.uid], next = scene.pods[heir.heir];
   const recovery = scene.recovery;
   const timed = recovery && recovery.healed != null && recovery.victim === victim.name;
-  const text = timed ? `replaced by its heir: ${recovery.healed.toFixed(2)} s` : `its heir: ${next.name}`;
+  const text = timed ? `replaced by its heir: ${recovery.healed.toFixed(2)} s` : `its heir: ${ruler.fit(next.name, 150, 12.5, 600, true)}`;
   const title = make("title");
   title.textContent = `${victim.name} is replaced by ${next.name}`;
   const group = make("g", { class: "k8-heir" }, title,

@@ -121,15 +121,18 @@ function drawOwners(panels, scene) {
   keyed(panels.owners, entries, () => html("div", "k8-owner"), (card, owner) => {
     const short = owner.ready < owner.wants || owner.has !== owner.wants;
     card.className = `k8-owner${short ? " k8-short" : ""}`;
-    const kind = html("div", "k8-owner-kind", owner.kind + (owner.of ? ` of ${owner.of.kind} ${owner.of.name}` : ""));
-    const name = html("div", "k8-owner-name", owner.name);
-    name.title = owner.name;
+    const title = html("div", "k8-owner-row");
+    title.append(html("span", "k8-owner-kind", owner.kind), html("span", "k8-owner-name", owner.name));
     const count = html("div", "k8-owner-count");
     count.append(icon(short ? "starting" : "running", 14),
       html("span", "", `wants ${owner.wants} · has ${owner.has} · ready ${owner.ready}`));
-    const note = [owner.terminating ? `${owner.terminating} leaving` : "", owner.note ?? ""].filter(Boolean).join(" · ");
-    card.replaceChildren(kind, count, name, html("div", "k8-owner-note", note));
-    card.title = note;
+    const of = owner.of ? `of ${owner.of.kind} ${owner.of.name}` : "";
+    const leaving = owner.terminating ? `${owner.terminating} leaving` : "";
+    const note = [leaving, owner.note ?? "", of].filter(Boolean).join(" · ");
+    const state = html("div", "k8-owner-row");
+    state.append(count, html("span", "k8-owner-note", note));
+    card.replaceChildren(title, state);
+    card.title = `${owner.kind} ${owner.name}. ${note}`;
   });
 }
 

@@ -73,12 +73,13 @@ class Toolbar {
   }
 
   async act(button, verb, container) {
+    if (button.getAttribute("aria-busy") === "true") return;
     const uid = this.uid;
-    button.disabled = true;
+    button.setAttribute("aria-busy", "true"); // not disabled: that would lose the focus
     const answer = await this.ask(verb, uid, { container }, (text) => {
       if (this.uid === uid) this.tell(text, "waiting");
     });
-    button.disabled = false;
+    button.removeAttribute("aria-busy");
     if (answer.state === "done" && !KILLING.has(verb)) {
       if (this.uid === uid) this.tell("", "");
       this.read(`${VERBS[verb]} of ${this.name}`, answer.text, button);

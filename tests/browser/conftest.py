@@ -115,8 +115,8 @@ class Notebook:
         self.page = page
         self.path = jupyter.root / name
         self._address = jupyter.address(f"lab/tree/{quote(name)}")
-        parts: list[dict[str, Any]] = [{"cell_type": "code", "id": f"c{i}", "metadata": {}, "outputs": [], "execution_count": None,
-                  "source": source} for i, source in enumerate(cells)]  # fmt: skip
+        empty: dict[str, Any] = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
+        parts = [{**empty, "id": f"c{i}", "source": source} for i, source in enumerate(cells)]
         kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
         self.path.write_text(
             json.dumps({"cells": parts, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5})
@@ -195,7 +195,8 @@ class Notebook:
     def has_subshells(self) -> bool:
         """Whether the kernel says that it has subshells."""
         found: bool = self.page.evaluate(
-            "async () => { const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;"
+            "async () => {"
+            " const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;"
             " return (await kernel.info).supported_features?.includes('kernel subshells') ?? false; }"
         )
         return found
@@ -226,7 +227,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A page of its own for each test; errors of scripts fail the test."""
-    context = browser.new_context(viewport={"width": 1480, "height": 1300})
+    context = browser.new_context(viewport={"width": 1480, "height": 2300})
     opened = context.new_page()
     errors: list[str] = []
     opened.on("pageerror", lambda error: errors.append(str(error)))

@@ -197,8 +197,9 @@ def busy_scene() -> Scene:
         "q8": pod("web-old99", "n3", 2, "ghost", status="Terminating", heir="q3", ready=False),
     }
     scene["pods"].update(more)
-    lines = [("api", "q1", "not-ready"), ("api", "q2", "not-ready"), ("db", "q5", "ready"), ("svc", "q1", "not-ready"),
-             ("svc", "q3", "terminating"), ("svc", "q8", "terminating")]  # fmt: skip
+    lines = [("api", "q1", "not-ready"), ("api", "q2", "not-ready"), ("db", "q5", "ready"),
+             ("svc", "q1", "not-ready"), ("svc", "q3", "terminating"),
+             ("svc", "q8", "terminating")]  # fmt: skip
     for name, uid, state in lines:
         scene["edges"][f"{name} {uid}"] = {"service": name, "pod": uid, "state": state}
     scene["components"]["kube-scheduler"]["state"] = "stopped"
@@ -222,7 +223,7 @@ def hostile_scene() -> Scene:
     for line in scene["story"]:
         line["text"] = HOSTILE
     scene["title"] = scene["backend"] = scene["recovery"]["victim"] = HOSTILE
-    scene["components"][HOSTILE] = {"state": HOSTILE, "slot": 9}
+    scene["components"][HOSTILE] = {"state": "running", "slot": 9}
     return scene
 
 

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from k8slab.cluster.components.ladder import locate
 from k8slab.cluster.embedded import end, open_embedded
 from k8slab.cluster.journal import Journal
+from k8slab.errors import ClusterError
 from k8slab.folders import ClusterFolder
 from k8slab.processes import processes_of_cluster
 from k8slab.progress import SilentProgress
@@ -156,10 +158,7 @@ def test_a_kept_cluster_outlives_its_holder_and_ends_when_told(name: str) -> Non
 def test_a_component_that_dies_is_reported_with_exit_code_and_log(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from k8slab.cluster import embedded_creation
-    from k8slab.errors import ClusterError
-
-    real = embedded_creation.locate(SilentProgress())
+    real = locate(SilentProgress())
     for program in Path(real.folder).iterdir():
         (tmp_path / program.name).symlink_to(program)
     (tmp_path / "etcd").unlink()
@@ -170,7 +169,7 @@ def test_a_component_that_dies_is_reported_with_exit_code_and_log(
         kubernetes = real.kubernetes
         folder = tmp_path
 
-    monkeypatch.setattr(embedded_creation, "locate", lambda progress: Broken)
+    monkeypatch.setattr("k8slab.cluster.embedded_creation.locate", lambda progress: Broken)
     with pytest.raises(ClusterError, match=r"(?s)etcd exited with code 3 .*made of cheese"):
         open_embedded(name, 1, False, SilentProgress())
     monkeypatch.undo()

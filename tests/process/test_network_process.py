@@ -132,7 +132,7 @@ async def test_it_follows_the_api_server_and_costs_little(prepared: Prepared) ->
             await until_listening(front)
             assert await exchange(front, b"") == b"hello"
             measured = psutil.Process(process.pid)
-            assert measured.num_fds() < 40
+            assert measured.num_fds() < 200  # most are the listeners of expected Pods
             own = measured.memory_full_info()
             assert own.uss < 40 * 2**20, f"{own.uss / 2**20:.1f} MiB"
             fake.cut()  # what was known stays, and what happens next is learned all the same
@@ -169,4 +169,4 @@ async def test_two_thousand_connections_at_once(prepared: Prepared) -> None:
         await until(lambda: psutil.Process(process.pid).num_fds() > count)
         for writer in writers:
             writer.close()
-        await until(lambda: psutil.Process(process.pid).num_fds() < 40)
+        await until(lambda: psutil.Process(process.pid).num_fds() < 200)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from k8slab.network import forward_proxy
 from k8slab.network.acceptor import listen_tcp
 from k8slab.network.addresses import FORWARD_PROXY_PORT
 from tests.process.lab_network import (
@@ -283,7 +284,32 @@ async def test_each_pod_has_a_proxy_that_knows_its_namespace(bench: Bench) -> No
         assert (await ask_proxy(bench, "16.7", "http://8.8.8.8/")).startswith(b"HTTP/1.1 403 ")
         assert (await ask_proxy(bench, "16.7", "/")).startswith(b"HTTP/1.1 400 ")
         bench.pod("16.7", verb="deleted")
+        bench.pod("16.60")  # far ahead: 16.7 is neither in use nor expected any more
         await until_listening(proxy, False)
+
+
+async def test_a_pod_may_ask_before_the_api_shows_its_address(bench: Bench) -> None:
+    proxy = bench.twin("16.2", FORWARD_PROXY_PORT)
+    await until_listening(proxy)
+    async with bench.program("32.9", 8080, web):
+        bench.service("web", VIP, 80)
+        bench.endpoints("web", 8080, "32.9")
+        await until_listening(bench.twin(VIP, 80))
+        asking = asyncio.create_task(ask_proxy(bench, "16.2", "http://web/"))
+        await until(lambda: bench.api.queues["/api/v1/pods"].empty())
+        assert not asking.done()
+        bench.pod("16.2")
+        assert (await asking).startswith(b"HTTP/1.1 200 OK")
+
+
+async def test_a_pod_that_the_api_does_not_know_is_told(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forward_proxy, "KNOWN_SECONDS", 0.1)
+    await until_listening(bench.twin("16.2", FORWARD_PROXY_PORT))
+    answer = await ask_proxy(bench, "16.2", "http://web/")
+    assert answer.startswith(b"HTTP/1.1 502 ")
+    assert b"No Pod of this cluster has the address" in answer
 
 
 async def test_the_proxy_gives_connect_a_tunnel(bench: Bench) -> None:

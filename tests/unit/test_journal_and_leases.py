@@ -22,7 +22,8 @@ def myself() -> ProcessIdentity:
 def test_a_journal_reads_back_as_it_was_written_and_is_private(tmp_path: Path) -> None:
     os.umask(0)
     try:
-        journal = Journal("default", "u-1", 7, myself()).with_process("etcd", None).with_process("x", myself())
+        journal = Journal("default", "u-1", 7, myself()).with_process("etcd", None)
+        journal = journal.with_process("x", myself())
         path = tmp_path / "journal.json"
         journal.write(path)
     finally:

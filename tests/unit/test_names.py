@@ -8,7 +8,7 @@ import pytest
 
 from k8slab.network.addresses import AddressPlan
 from k8slab.network.names import Names, UnknownNameError
-from k8slab.network.pod_table import PodTable
+from k8slab.network.pod_table import LOOK_AHEAD, PodTable
 from k8slab.network.services import ServiceTable
 
 PLAN = AddressPlan(7)
@@ -140,6 +140,34 @@ def test_the_pod_table_knows_who_has_an_address() -> None:
     assert pods.namespace("10.7.16.3") == "shop"
     pods.put(pod("a", "10.7.16.2", phase="Succeeded"))
     assert pods.addresses() == {"10.7.16.3"}
+    assert pods.namespace("10.7.16.2") == ""
+
+
+def test_the_next_addresses_of_each_node_are_expected() -> None:
+    pods = PodTable(PLAN)
+    first = pods.expected()
+    assert len(first) == 8 * LOOK_AHEAD
+    assert "10.7.16.2" in first and "10.7.0.2" in first
+    assert "10.7.16.1" not in first and "10.7.0.1" not in first
+    pods.put(pod("a", "10.7.16.40"))
+    assert {"10.7.16.41", "10.7.16.56", "10.7.32.2"} <= pods.expected()
+    assert "10.7.16.57" not in pods.expected()
+    pods.drop(pod("a", "10.7.16.40"))
+    pods.put(pod("older", "10.7.16.30"))
+    assert "10.7.16.41" in pods.expected()
+    pods.put(pod("a", "10.7.31.253"))  # more than half a round ahead: older, as after going round
+    assert "10.7.16.41" in pods.expected()
+
+
+def test_a_range_is_gone_round() -> None:
+    pods = PodTable(PLAN)
+    for third in (20, 26, 31):
+        pods.put(pod(f"a{third}", f"10.7.{third}.253"))
+    assert {"10.7.31.254", "10.7.16.2", "10.7.16.16"} <= pods.expected()
+    assert not {"10.7.31.255", "10.7.16.0", "10.7.16.1"} & pods.expected()
+    pods.put(pod("b", "10.7.16.3"))
+    assert "10.7.16.4" in pods.expected()
+    assert "10.7.31.254" not in pods.expected()
 
 
 def test_an_address_that_was_given_out_again_belongs_to_the_newer_pod() -> None:

@@ -189,7 +189,12 @@ def test_the_table_of_outcomes() -> None:
     assert decide(Outcome("expired")).relist and decide(Outcome("expired")).pause == 0
     assert decide(Outcome("broken")).verify and not decide(Outcome("broken")).relist
     assert decide(Outcome("unauthorized")).reload and decide(Outcome("unauthorized")).pause == 0
-    assert decide(Outcome("forbidden")).pause >= 30
+    policy = Policy(random.Random(1))
+    pauses = [policy.decide(Outcome("forbidden"), False, 0, 0).pause for _ in range(6)]
+    assert pauses[0] < 2 and policy.forbidden and pauses[4] >= 30
+    policy = Policy(random.Random(1))
+    refused = [policy.decide(Outcome("refused"), False, 0, float(second)) for second in range(0, 90, 3)]
+    assert max(one.pause for one in refused) <= 3.2 and all(one.verify for one in refused)
     assert decide(Outcome("throttled", retry_after=17)).pause == 17
     policy = Policy(random.Random(1))
     answers = [policy.decide(Outcome("unauthorized"), False, 0, float(second)) for second in range(3)]
