@@ -19,7 +19,8 @@ from k8slab.cluster.control_plane import (
     ETCD_PORT,
     SCHEDULER_PORT,
 )
-from k8slab.cluster.pki import plan_of, write_pki
+from k8slab.cluster.identities import plan_of
+from k8slab.cluster.pki import write_pki
 from k8slab.folders import ClusterFolder, ClusterSettings
 from k8slab.network.addresses import API_SERVER_PORT
 from k8slab.progress import SilentProgress

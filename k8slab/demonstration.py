@@ -127,9 +127,14 @@ def _story(session: Session, out: Path, progress: Progress) -> dict[str, Any]:
         recovery = session.timeline.recovery(victim.uid)
         assert recovery is not None and recovery.heir is not None
         _say_result(recovery, requests, progress)
-        _draw(session, picture, out)
         summary = _summary(session, recovery, requests)
-        (out / "summary.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+        try:
+            _draw(session, picture, out)
+            (out / "summary.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise LabError(
+                f"{out} cannot be written to: {error.strerror}.", "Give another folder with --out."
+            ) from error
         return summary
     finally:
         scene.close()

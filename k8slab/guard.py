@@ -181,8 +181,10 @@ class Guard:
         self.check_cluster()
         self._record("apply", namespace, ", ".join(f"{each.kind}/{each.name}" for each in documents))
         words, text = ["apply", "-f", "-"], manifests.to_text(documents)
-        if len(documents) > 1 and all(document.kind != "Namespace" for document in documents):
+        kinds = {document.kind for document in documents}
+        if len(documents) > 1 and not kinds & {"Namespace", "ServiceAccount"}:
             # All or nothing: what the API server refuses of several must not leave the others applied.
+            # Not where one is needed for another to be admitted: in a dry run it would not be there.
             run_kubectl(self.cluster, namespace, [*words, "--dry-run=server"], shown, text)
         return run_kubectl(self.cluster, namespace, words, shown, text)
 
@@ -300,8 +302,6 @@ class Guard:
 
     def _record(self, action: str, namespace: str, what: str) -> None:
         """Write the action down before it is done; the file is only ever added to."""
-        folder = state_folder()
-        folder.mkdir(parents=True, exist_ok=True)
         line = {
             "time": round(time.time(), 3),
             "user": os.getuid(),
@@ -310,9 +310,17 @@ class Guard:
             "namespace": namespace,
             "what": what,
         }
-        descriptor = os.open(folder / "actions.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        with os.fdopen(descriptor, "a") as file:
-            file.write(json.dumps(line) + "\n")
+        log = state_folder() / "actions.jsonl"
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            with os.fdopen(descriptor, "a") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise GuardError(
+                f"The log of actions {log} cannot be written ({error.strerror}), so nothing was changed.",
+                "Free some space there, or name another folder in K8SLAB_STATE_DIR.",
+            ) from error
 
 
 _SINGULAR = {plural: words.split()[0] for plural, words in CLUSTER_WIDE.items()}

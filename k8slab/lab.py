@@ -386,6 +386,7 @@ def _warm_up() -> None:
 
 
 @atexit.register
-def _close_all() -> None:
+def _give_back() -> None:
+    """Let go of clusters when the kernel ends; its widgets and threads end with it."""
     for lab in list(_open.values()):
-        lab.close()
+        lab._session.close()

@@ -42,6 +42,12 @@ def listener(port):
     return made
 
 
+def place(made):
+    """Where a socket listens, as `address:port`."""
+    address, port = made.getsockname()
+    return f"{address}:{port}"
+
+
 def inside(path):
     """A path of the container, where the host shows it."""
     root = ENV.get("K8SLAB_ROOT", "")

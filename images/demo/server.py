@@ -9,7 +9,7 @@ import threading
 import time
 from contextlib import suppress
 
-from program import ENV, inside, listener, options, say
+from program import ENV, inside, listener, options, place, say
 
 STARTED = time.time()
 LARGEST_BODY = 10 << 20
@@ -67,7 +67,7 @@ class Server:
         signal.signal(signal.SIGTERM, self.terminate)
         signal.signal(signal.SIGINT, self.terminate)
         self.listener.setblocking(False)
-        say(f"demo version {self.version} ({self.colour}) listens on {self.listener.getsockname()}")
+        say(f"demo version {self.version} ({self.colour}) listens on {place(self.listener)}")
         end = None
         while end is None or time.monotonic() < end:
             left = None if end is None else max(0.0, end - time.monotonic())

@@ -4,7 +4,7 @@ import json
 import os
 import threading
 
-from program import ENV, end_with, inside, listener, options, say
+from program import ENV, end_with, inside, listener, options, place, say
 
 
 def store(words):
@@ -53,13 +53,14 @@ def store(words):
                 if line.strip() == "QUIT":
                     return
                 try:
-                    stream.write(obey(line) + "\n")
-                    stream.flush()
+                    answer = obey(line)
                 except ValueError as error:
-                    stream.write(f"ERR {error}\n")
+                    answer = f"ERR {error}"
+                stream.write(answer + "\n")
+                stream.flush()
 
     end_with(0)
     door = listener(chosen["port"])
-    say(f"store listens on {door.getsockname()} with {len(values)} keys")
+    say(f"store listens on {place(door)} with {len(values)} keys")
     while True:
         threading.Thread(target=serve, args=(door.accept()[0],), daemon=True).start()

@@ -1,8 +1,7 @@
 """Reading a cluster from the lab's side: raw JSON over the official client's connection.
 
-The `kubernetes` package brings credentials, TLS and proxies for every kind of kubeconfig;
-its models, `Watch` and informers are not used (research: no read timeout, no backoff).
-It is imported on first use, so a kernel that only reads text stays small.
+The official client's models, `Watch` and informers are not used: they have no read timeout
+and no backoff. `api_connection` says where it is used.
 """
 
 from __future__ import annotations
@@ -16,7 +15,8 @@ from urllib.parse import urlencode
 
 import urllib3
 
-from k8slab.errors import ApiError, ClusterStateError
+from k8slab.cluster.api_connection import ApiConnection, connect
+from k8slab.errors import ApiError
 
 PAGE_SIZE = 500
 """Objects a list page holds at most, as client-go's pager."""
@@ -84,30 +84,21 @@ class Api:
     def __init__(self, kubeconfig: Path, context: str = "") -> None:
         self.kubeconfig = kubeconfig
         self.context = context
-        self._client: Any = None
+        self._connection: ApiConnection | None = None
 
-    def _connected(self) -> Any:
-        if self._client is None:
-            from kubernetes import config
-
-            if not self.kubeconfig.exists():
-                raise ClusterStateError(
-                    f"There is no kubeconfig at {self.kubeconfig}: the cluster is not running.",
-                    "Run the cell with `Lab.open(...)` again.",
-                )
-            self._client = config.new_client_from_config(  # type: ignore[no-untyped-call]
-                str(self.kubeconfig), context=self.context or None
-            )
-        return self._client
+    def _connected(self) -> ApiConnection:
+        if self._connection is None:
+            self._connection = connect(self.kubeconfig, self.context)
+        return self._connection
 
     @property
     def server(self) -> str:
         """URL of the API server."""
-        return str(self._connected().configuration.host)
+        return self._connected().server
 
     def reconnect(self) -> None:
         """Forget the connection, so that the kubeconfig (a rotated token, say) is read again."""
-        self._client = None
+        self._connection = None
 
     def open(
         self,
@@ -130,17 +121,15 @@ class Api:
             content_type: media type of the body.
             timeout: seconds to connect, and seconds between two reads.
         """
-        client = self._connected()
-        headers: dict[str, str] = {"Accept": "application/json"}
-        client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        connection = self._connected()
+        headers = {"Accept": "application/json", **connection.credentials()}
         data: bytes | None = None
         if body is not None:
             headers["Content-Type"] = content_type
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        url = client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
-        response: urllib3.BaseHTTPResponse = client.rest_client.pool_manager.request(
+        response: urllib3.BaseHTTPResponse = connection.pool.request(
             method,
-            url,
+            connection.server + path + (f"?{urlencode(query)}" if query else ""),
             body=data,
             headers=headers,
             preload_content=False,

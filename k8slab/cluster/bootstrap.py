@@ -11,7 +11,7 @@ import json
 import ssl
 from typing import Any
 
-from k8slab.cluster.pki import ADMIN_GROUP, CONTROL_PLANE_NODE, plan_of
+from k8slab.cluster.identities import ADMIN_GROUP, CONTROL_PLANE_NODE, plan_of
 from k8slab.errors import ApiError, ConflictError
 from k8slab.folders import ClusterFolder, ClusterSettings
 from k8slab.network.addresses import API_SERVER_PORT

@@ -49,7 +49,8 @@ def choose_backend(backend: str | None = None) -> Choice:
     if sys.platform == "linux":
         return Choice("embedded", f"Taking the embedded control plane: {why}.")
     raise LabError(
-        f"No cluster can run here: {why}, and the embedded control plane needs Linux (this is {sys.platform}).",
+        f"No cluster can run here: {why}, and the embedded control plane needs Linux, "
+        f"which {sys.platform} is not.",
         "Install a container engine and kind.",
     )
 

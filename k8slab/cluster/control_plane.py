@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from k8slab.cluster.pki import CONTROL_PLANE_NODE, plan_of
+from k8slab.cluster.identities import CONTROL_PLANE_NODE, plan_of
 from k8slab.folders import ClusterFolder, ClusterSettings
 from k8slab.network.addresses import API_SERVER_PORT
 

@@ -13,9 +13,9 @@ from filelock import FileLock
 from k8slab.cluster.contract import Cluster, ClusterProcess, ProcessAction, Reality
 from k8slab.cluster.embedded_creation import check_place, check_request, close_starter_pipes, create
 from k8slab.cluster.embedded_reality import reality
+from k8slab.cluster.identities import plan_of
 from k8slab.cluster.journal import Journal
 from k8slab.cluster.leftovers import sweep
-from k8slab.cluster.pki import plan_of
 from k8slab.cluster.supervisor_client import Lease, ask, follow
 from k8slab.errors import ClusterError, ClusterStateError
 from k8slab.folders import ClusterFolder

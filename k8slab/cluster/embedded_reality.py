@@ -11,7 +11,8 @@ def reality(settings: ClusterSettings) -> tuple[Reality, ...]:
     if settings.isolation == "sandboxed":
         containers = (
             "real processes of this machine, each with its own file tree, process tree, host name "
-            "and network; no image layers, no cgroups (memory limits are enforced by watching, CPU limits are not)"
+            "and network; no image layers, no cgroups (memory limits are enforced by watching, CPU "
+            "limits are not)"
         )
         network = (
             "a network namespace of the cluster's own with a real bridge; every Pod has its true address"

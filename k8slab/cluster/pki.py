@@ -10,13 +10,9 @@ from __future__ import annotations
 import os
 
 from k8slab.cluster.certificates import CertificateAuthority, KeyPair, new_key, private_pem, public_pem
+from k8slab.cluster.identities import ADMIN_GROUP, CONTROL_PLANE_NODE, api_server_url, plan_of
 from k8slab.cluster.kubeconfig import kubeconfig
 from k8slab.folders import ClusterFolder, ClusterSettings
-from k8slab.network.addresses import API_SERVER_PORT, AddressPlan
-
-CONTROL_PLANE_NODE = "control-plane"
-ADMIN_GROUP = "k8slab:cluster-admins"
-"""Bound to cluster-admin by RBAC, so that it can be taken away; `system:masters` cannot."""
 
 API_SERVER_NAMES = (
     "kubernetes",
@@ -26,17 +22,6 @@ API_SERVER_NAMES = (
     "localhost",
     "127.0.0.1",
 )
-
-
-def plan_of(settings: ClusterSettings) -> AddressPlan:
-    """The address plan of a cluster."""
-    return AddressPlan(settings.octet, settings.port_offset)
-
-
-def api_server_url(settings: ClusterSettings) -> str:
-    """Where the API server answers on this host."""
-    plan = plan_of(settings)
-    return f"https://{plan.twin(plan.api_server)}:{API_SERVER_PORT}"
 
 
 def write_pki(folder: ClusterFolder, settings: ClusterSettings) -> None:

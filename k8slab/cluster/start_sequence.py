@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from k8slab.cluster import control_plane
 from k8slab.cluster.bootstrap import SuperAdmin, first_objects
-from k8slab.cluster.pki import CONTROL_PLANE_NODE, plan_of
+from k8slab.cluster.identities import CONTROL_PLANE_NODE, plan_of
 from k8slab.cluster.supervised import SupervisedProcess
 from k8slab.errors import ApiError, StartError
 from k8slab.folders import ClusterFolder, ClusterSettings
@@ -74,9 +74,9 @@ async def start(launcher: Launcher) -> None:
     launcher.reached("the API server is ready")
     for path, body in first_objects(settings):
         await until(created(admin, path, body), path, *core)
-    launcher.launch(control_plane.agent(folder, CONTROL_PLANE_NODE))
     await until(nodes_are_ready(admin, set(settings.nodes)), "every node", *core, *switch, *workers)
     launcher.reached("all nodes are Ready")
+    launcher.launch(control_plane.agent(folder, CONTROL_PLANE_NODE))
 
 
 async def until(condition: Condition, what: str, *watched: SupervisedProcess) -> None:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import socket
 import threading
-from typing import Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from k8slab.cluster.api import Api
+from k8slab.cluster.api_connection import ApiConnection
 
 CONNECTIONS_KEPT = 32
 """Idle connections the pool keeps; each mirrored kind holds one while it watches."""
@@ -95,8 +95,8 @@ class StoppableApi(Api):
     def close(self) -> None:
         """Close what is idle in the pool; requests must have ended."""
         with self._connecting:
-            if self._client is not None:
-                pools = self._client.rest_client.pool_manager.pools
+            if self._connection is not None:
+                pools = self._connection.pool.pools
                 # `clear` alone leaves the sockets open until the garbage collector finds them.
                 keys = pools.keys()
                 for key in keys:
@@ -111,14 +111,13 @@ class StoppableApi(Api):
         with self._connecting:
             super().reconnect()
 
-    def _connected(self) -> Any:
+    def _connected(self) -> ApiConnection:
         with self._connecting:
-            if self._client is None:
-                client = super()._connected()
-                pools = client.rest_client.pool_manager
+            if self._connection is None:
+                pools = super()._connected().pool
                 pools.connection_pool_kw["maxsize"] = CONNECTIONS_KEPT
                 pools.pool_classes_by_scheme = _pool_classes(self.handles)
-            return self._client
+            return super()._connected()
 
 
 def _pool_classes(handles: Handles) -> dict[str, type[HTTPConnectionPool]]:

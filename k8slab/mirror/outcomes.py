@@ -12,12 +12,14 @@
     failed       5xx, ERROR events, what is no JSON: pause
 
 The pauses are client-go's (tools/cache/reflector.go): 0.8 s doubling up to 30 s, jittered up
-to twice that, and from the start again after two minutes without a failure.
+to twice that, and from the start again after two minutes without a failure. Each row counts for
+itself: a server that starts again goes through several, and is not made to wait for all of them.
 """
 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -117,11 +119,10 @@ class Policy:
     """
 
     chance: random.Random = field(default_factory=random.Random)
-    failures: int = 0
+    failures: Counter[OutcomeKind] = field(default_factory=Counter)
     fruitless: int = 0
     refusals: int = 0
     last_failure: float = float("-inf")
-    reloaded: bool = False
 
     def decide(self, outcome: Outcome, progress: bool, seconds: float, now: float) -> Decision:
         """What to do after a request.
@@ -132,32 +133,30 @@ class Policy:
             seconds: how long the stream was open.
             now: a monotonic clock, in seconds.
         """
+        kind = outcome.kind
         self.fruitless = 0 if progress else self.fruitless + 1
-        self.refusals = self.refusals + 1 if outcome.kind == "forbidden" else 0
-        if outcome.kind == "ended" and (progress or seconds >= SHORT_WATCH):
+        self.refusals = self.refusals + 1 if kind == "forbidden" else 0
+        if kind == "ended" and (progress or seconds >= SHORT_WATCH):
             self.fruitless = 0
             return Decision(0, healthy=True)
-        repeated = now - self.last_failure < HEALTHY_AFTER
-        if not repeated:
-            self.failures, self.reloaded = 0, False
-        if outcome.kind == "refused":
-            self.failures = min(self.failures, 1)
-        pause = self._pause()
+        if now - self.last_failure >= HEALTHY_AFTER:
+            self.failures.clear()
+        times = self.failures[kind]
+        pause = self._pause(min(times, 1) if kind == "refused" else times)
+        self.failures[kind] += 1
         # Waiting is part of the failure: two quiet minutes count from the end of the pause.
         self.last_failure = now + pause
-        self.failures += 1
         relist = self.fruitless >= RELIST_AFTER
-        match outcome.kind:
+        match kind:
             case "expired":
                 self.fruitless = 0
-                return Decision(pause if repeated else 0, relist=True, healthy=not repeated)
+                return Decision(pause if times else 0, relist=True, healthy=not times)
             case "refused":
                 return Decision(pause, relist=relist, verify=True)
             case "silent" | "broken":
-                return Decision(pause if repeated else 0, relist=relist, verify=True)
+                return Decision(pause if times else 0, relist=relist, verify=True)
             case "unauthorized":
-                reload, self.reloaded = not self.reloaded, True
-                return Decision(0 if reload else pause, reload=True)
+                return Decision(pause if times else 0, reload=True)
             case "forbidden":
                 patient = self.refusals >= PATIENT_AFTER
                 return Decision(max(pause, FORBIDDEN_PAUSE) if patient else pause)
@@ -171,6 +170,5 @@ class Policy:
         """Whether the server has refused often enough to be believed."""
         return self.refusals >= FORBIDDEN_AFTER
 
-    def _pause(self) -> float:
-        longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self.failures, 10))
-        return longest * self.chance.uniform(1, 2)
+    def _pause(self, times: int) -> float:
+        return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(times, 10)) * self.chance.uniform(1, 2)

@@ -171,6 +171,9 @@ def main() -> None:
     folder: Path = parser.parse_args().cluster_folder
     # Only the one number is needed; the file is ClusterSettings' (k8slab.folders).
     plan = AddressPlan(int(json.loads((folder / "settings.json").read_text())["octet"]))
+    # A socket that a killed switch left says "ready" to those who look for it.
+    path = folder / "run" / "switch.sock"
+    path.unlink(missing_ok=True)
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, _end)
     enter_own_namespaces()
@@ -181,7 +184,7 @@ def main() -> None:
         IP_FORWARD.write_text("1")
     except OSError as error:
         print(f"addresses outside the lab time out instead of being refused: {error}", flush=True)
-    switch = Switch(folder / "run" / "switch.sock")
+    switch = Switch(path)
     try:
         print("ready", flush=True)
         switch.serve()

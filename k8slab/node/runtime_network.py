@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from k8slab import linux
 from k8slab.network.addresses import AddressPlan
+from k8slab.node import runtime_netlink as netlink
 from k8slab.node.runtime_records import Refusal
-from k8slab.node.runtime_spawn import Reaper, spawn
 
 BRIDGE = "k8slab0"
-IP_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"}
+DEVICE = "eth0"
+ADDRESS_MODE = "/proc/sys/net/ipv6/conf/default/addr_gen_mode"
 
 
 @dataclass(frozen=True)
@@ -56,22 +58,74 @@ def switch_pid(path: Path) -> int:
         return int(json.loads(connection.recv(4096))["pid"])
 
 
+def inside(enter: Callable[[], None]) -> tuple[socket.socket, int, int]:
+    """Fork a process that enters (or makes) namespaces and hands out what belongs to them.
+
+    Args:
+        enter: called in that process, which then ends.
+
+    Returns:
+        A netlink socket of the network namespace, and descriptors of the network and the ipc namespace.
+
+    Raises:
+        OSError: it could not enter.
+    """
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        child = os.fork()
+        if child == 0:
+            _hand_out(theirs, enter)
+        theirs.close()
+        told, descriptors, _, _ = socket.recv_fds(ours, 4096, 3)
+    os.waitpid(child, 0)
+    if len(descriptors) != 3:
+        for descriptor in descriptors:
+            os.close(descriptor)
+        number, _, message = told.decode(errors="replace").partition(" ")
+        raise OSError(int(number or 0), message or "the process that makes namespaces ended early")
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, False)
+    return socket.socket(fileno=descriptors[0]), descriptors[1], descriptors[2]
+
+
+def _hand_out(connection: socket.socket, enter: Callable[[], None]) -> None:
+    try:
+        enter()
+        descriptors = [os.open(f"/proc/self/ns/{name}", os.O_RDONLY) for name in ("net", "ipc")]
+        socket.send_fds(connection, [b"0 "], [netlink.open_netlink().fileno(), *descriptors])
+    except OSError as error:
+        connection.sendall(f"{error.errno or 0} {error.strerror}".encode())
+    finally:
+        os._exit(0)
+
+
+def _make_namespaces() -> None:
+    linux.unshare(linux.CLONE_NEWNET | linux.CLONE_NEWIPC)
+    # Nothing here speaks IPv6, so devices need not announce themselves; where /proc is read-only they do.
+    with contextlib.suppress(OSError), open(ADDRESS_MODE, "w") as file:
+        file.write("1")
+
+
 class Cabling:
     """Makes Pods' namespaces and plugs them into the switch.
 
     Args:
         switch: pid of the switch, whose user namespace this process has entered.
         plan: the cluster's addresses.
-        reaper: waits for children.
+
+    Raises:
+        OSError: the switch's namespace cannot be entered.
     """
 
-    def __init__(self, switch: int, plan: AddressPlan, reaper: Reaper) -> None:
-        self._switch = switch
+    def __init__(self, switch: int, plan: AddressPlan) -> None:
         self._plan = plan
-        self._reaper = reaper
-        self._network = os.open(f"/proc/{switch}/ns/net", os.O_RDONLY)
+        network = os.open(f"/proc/{switch}/ns/net", os.O_RDONLY)
+        self._switch, *others = inside(lambda: linux.setns(network, linux.CLONE_NEWNET))
+        for descriptor in (network, *others):
+            os.close(descriptor)
+        self._bridge = netlink.device_index(self._switch, BRIDGE)
 
-    async def plug(self, uid: str, address: str) -> Namespaces:
+    def plug(self, uid: str, address: str) -> Namespaces:
         """Make a Pod's namespaces: `eth0` with its address, `lo`, and a default route to the gateway.
 
         Args:
@@ -79,69 +133,40 @@ class Cabling:
             address: its address, 10.K.x.y.
 
         Raises:
-            Refusal: the kernel refused; the message is `ip`'s.
+            Refusal: the kernel refused.
         """
         # An address keeps its MAC, so no neighbour remembers a wrong one when it is given out again.
-        numbers = [int(part) for part in address.split(".")]
-        mac = ":".join(f"{number:02x}" for number in (0x0A, 0x4B, *numbers))
+        mac = bytes((0x0A, 0x4B, *(int(part) for part in address.split("."))))
         cable = "v" + uid.replace("-", "")[:13]
-        inside = (
-            f"link add eth0 address {mac} type veth peer name {cable} netns {self._switch}",
-            "link set lo up",
-            "link set eth0 addrgenmode none",
-            f"addr add {address}/{self._plan.pods.prefixlen} dev eth0",
-            "link set eth0 up",
-            f"route add default via {self._plan.gateway}",
-        )
-        made = await self._ip(inside, lambda: linux.unshare(linux.CLONE_NEWNET | linux.CLONE_NEWIPC), cable)
-        assert made is not None
-        outside = (f"link set {cable} addrgenmode none", f"link set {cable} master {BRIDGE} up")
         try:
-            await self._ip(outside, self._enter_switch)
-        except BaseException:
+            pod, network, ipc = inside(_make_namespaces)
+        except OSError as error:
+            raise Refusal(f"the Pod's namespaces could not be made: {error}", "NetworkNotReady") from error
+        made = Namespaces(network, ipc, cable)
+        try:
+            with pod:
+                netlink.send(self._switch, [netlink.new_cable(cable, self._bridge, DEVICE, mac, network)])
+                index = netlink.device_index(pod, DEVICE)
+                requests = (
+                    netlink.link_up(netlink.LOOPBACK),
+                    netlink.new_address(index, address, self._plan.pods.prefixlen),
+                    netlink.default_route(index, self._plan.gateway),
+                )
+                netlink.send(pod, requests)
+        except OSError as error:
             made.close()
-            raise
+            raise Refusal(f"the Pod's network could not be set up: {error}", "NetworkNotReady") from error
         return made
 
-    async def unplug(self, namespaces: Namespaces) -> None:
+    def unplug(self, namespaces: Namespaces) -> None:
         """Take a Pod's cable away and let go of its namespaces.
 
         Raises:
             Refusal: the kernel refused; the namespaces are let go of all the same.
         """
         try:
-            await self._ip((f"link del {namespaces.cable}",), self._enter_switch)
+            netlink.send(self._switch, [netlink.delete_link(namespaces.cable)])
+        except OSError as error:
+            raise Refusal(f"the Pod's network could not be taken away: {error}", "Internal") from error
         finally:
             namespaces.close()
-
-    def _enter_switch(self) -> None:
-        linux.setns(self._network, linux.CLONE_NEWNET)
-
-    async def _ip(self, commands: Sequence[str], enter: object, cable: str = "") -> Namespaces | None:
-        """Run `ip` on some commands in other namespaces; with `cable`, hold those namespaces open."""
-        assert callable(enter)
-        said = os.memfd_create("said")
-        reading, writing = os.pipe()
-        namespaces = None
-        try:
-            pid = spawn(["ip", "-batch", "-"], IP_ENVIRONMENT, [reading, said, said], enter=enter)
-            ended = self._reaper.watch(pid)
-            if cable:
-                # `ip` waits for its commands, so its namespaces are there to be taken.
-                network = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
-                namespaces = Namespaces(network, os.open(f"/proc/{pid}/ns/ipc", os.O_RDONLY), cable)
-            os.write(writing, "\n".join((*commands, "")).encode())
-            os.close(writing)
-            writing = -1
-            status = await ended
-            if status != 0:
-                os.lseek(said, 0, os.SEEK_SET)
-                if namespaces is not None:
-                    namespaces.close()
-                words = os.read(said, 4096).decode(errors="replace").strip()
-                raise Refusal(f"the Pod's network could not be set up: ip: {words}", "NetworkNotReady")
-            return namespaces
-        finally:
-            for descriptor in (said, reading, writing):
-                if descriptor >= 0:
-                    os.close(descriptor)

@@ -64,7 +64,7 @@ class SandboxedLauncher(Launcher):
     def __init__(self, settings: NodeSettings, reaper: Reaper) -> None:
         super().__init__(settings, reaper)
         switch = switch_pid(settings.cluster / "run" / "switch.sock")
-        self._cabling = Cabling(switch, settings.plan, reaper)
+        self._cabling = Cabling(switch, settings.plan)
         self._sandboxes: dict[str, Namespaces] = {}
         self._bubblewrap = os.path.realpath(shutil.which("bwrap") or "bwrap")
         last = int(LAST_CAPABILITY.read_text())
@@ -74,13 +74,13 @@ class SandboxedLauncher(Launcher):
     async def open_sandbox(self, pod: Pod) -> None:
         """Make the Pod's namespaces and plug them into the switch."""
         if pod.pod not in self._sandboxes:
-            self._sandboxes[pod.pod] = await self._cabling.plug(pod.pod, pod.address)
+            self._sandboxes[pod.pod] = self._cabling.plug(pod.pod, pod.address)
 
     async def close_sandbox(self, pod: Pod) -> None:
         """Unplug the Pod; its namespaces end with their last process."""
         namespaces = self._sandboxes.pop(pod.pod, None)
         if namespaces is not None:
-            await self._cabling.unplug(namespaces)
+            self._cabling.unplug(namespaces)
 
     async def start(
         self, pod: Pod, container: Container, stdio: list[int], read_only_paths: list[str]

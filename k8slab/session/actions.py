@@ -13,6 +13,7 @@ from k8slab.cluster.api import KINDS
 from k8slab.errors import ApiError, ConflictError, GuardError, LabError, NotFoundError
 from k8slab.mirror.changes import epoch
 from k8slab.mirror.slimming import slim
+from k8slab.session.plain_words import in_plain_words
 from k8slab.session.pods import PodRow, age_of, row_of
 from k8slab.session.session import Session
 
@@ -184,36 +185,43 @@ class ButtonActions:
         self._actions = actions
         self._announce = announce
 
+    @in_plain_words
     def kill(self, uid: str) -> str:
         """Delete a Pod with its grace period."""
         pod = self._actions.by_uid(uid)
         self._announce(uid, "kill")
         return self._actions.delete(pod)
 
+    @in_plain_words
     def force_kill(self, uid: str) -> str:
         """Delete a Pod without a grace period."""
         pod = self._actions.by_uid(uid)
         self._announce(uid, "force_kill")
         return self._actions.delete(pod, force=True)
 
+    @in_plain_words
     def crash(self, uid: str, container: str) -> str:
         """End the program of one container."""
         pod = self._actions.by_uid(uid)
         self._announce(uid, "crash")
         return self._actions.crash_container(pod, container)
 
+    @in_plain_words
     def logs(self, uid: str) -> str:
         """The logs of a Pod's containers."""
         return self._actions.logs_of(self._actions.by_uid(uid))
 
+    @in_plain_words
     def events(self, uid: str) -> str:
         """The events that name a Pod."""
         return repr(self._actions.events_of(uid))
 
+    @in_plain_words
     def yaml(self, uid: str) -> str:
         """The Pod as YAML."""
         return self._actions.yaml_of(self._actions.by_uid(uid))
 
+    @in_plain_words
     def command(self, uid: str, verb: str) -> str:
         """The kubectl line that does the same as the verb."""
         return self._actions.line(self._actions.by_uid(uid), verb)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from k8slab.answers import LONGEST_LINE, escaped, visible
 from k8slab.commands import Completed
 from k8slab.errors import LabError
+from k8slab.session.display import Data, bundle_of, in_kernel, show
 
 PATIENCE = 1.8
 """Seconds a call waits for its program before it hands the cell back."""
@@ -74,8 +75,26 @@ class Running:
             )
         return (self._done.stdout + self._done.stderr).rstrip("\n")
 
+    @property
+    def ended(self) -> bool:
+        """Whether the program has ended, well or not."""
+        return self._done is not None or self._error is not None
+
     def __repr__(self) -> str:
         return visible(self.text, LONGEST_LINE)
+
+    def _ipython_display_(self) -> None:
+        """Show the output, or a view that waits for it: the cell is over, the program need not be."""
+        data: Data = {"text/html": self._repr_html_()}
+        metadata: Data = {}
+        if not self.ended and in_kernel():
+            from k8slab.widgets.running_view import RunningView
+
+            view = RunningView(
+                lambda: visible(self.text, LONGEST_LINE), lambda: self.ended, f"running {id(self)}"
+            )
+            data, metadata = bundle_of(view)
+        show({**data, "text/plain": repr(self)}, metadata)
 
     def _repr_html_(self) -> str:
         font = "font-family: ui-monospace, DejaVu Sans Mono, monospace"

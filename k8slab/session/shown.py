@@ -9,6 +9,7 @@ from k8slab.answers import Table
 from k8slab.chapters.checks import CheckResult
 from k8slab.chapters.predictions import UNKNOWN
 from k8slab.mirror.stopwatch import Recovery
+from k8slab.session.display import bundle_of, in_kernel, show
 from k8slab.session.judge import ExerciseRun, Judge, PredictionRun
 from k8slab.session.session import Session
 from k8slab.traffic import Requests, Tally, table
@@ -35,17 +36,14 @@ class Shown:
         return self.text()
 
     def _ipython_display_(self) -> None:
-        from IPython.core.getipython import get_ipython
-        from IPython.display import display
-
         text = self.text()
-        widgets = self._make() if getattr(get_ipython(), "kernel", None) is not None else []
+        widgets = self._make() if in_kernel() else []
         if not widgets:
             print(text)
         for widget in widgets:
-            data, metadata = _bundle(widget)
+            data, metadata = bundle_of(widget)
             # The text stands for all of it where no widget can be shown, and is read out but once.
-            display({**data, "text/plain": text}, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
+            show({**data, "text/plain": text}, metadata)
             text = ""
 
 
@@ -216,10 +214,3 @@ def prediction_run(judge: Judge, key: str) -> PredictionRun:
     prediction = run.prediction if isinstance(run, ExerciseRun) else run
     assert isinstance(prediction, PredictionRun)
     return prediction
-
-
-def _bundle(widget: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    found = widget._repr_mimebundle_()
-    if isinstance(found, tuple):
-        return found
-    return found or {}, {}

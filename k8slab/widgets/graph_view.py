@@ -115,5 +115,7 @@ def the_figure() -> Any:
     if _figure is None:
         import plotly.graph_objects as go
 
-        _figure = go.FigureWidget()
+        _figure = go.FigureWidget(layout={"autosize": True})
+        # plotly follows the width of the page only where its configuration says so; it has no public setter.
+        _figure._config = {**_figure._config, "responsive": True}
     return _figure

@@ -37,13 +37,9 @@ class KillPanel(Panel):
 
     def build(self) -> Sequence[Any]:
         """Pod, verb, container, button, result."""
-        wide = ipywidgets.Layout(width="320px", max_width="100%")
-        named = {"description_width": "80px"}
-        self.pod = ipywidgets.Dropdown(description="Pod", layout=wide, style=named)
-        self.verb = ipywidgets.Dropdown(
-            options=VERBS, value="kill", description="Verb", layout=wide, style=named
-        )
-        self.container = ipywidgets.Dropdown(description="Container", layout=wide, style=named)
+        self.pod = _dropdown("Pod")
+        self.verb = _dropdown("Verb", options=VERBS, value="kill")
+        self.container = _dropdown("Container")
         self.button = ipywidgets.Button(description="Kill", tooltip="Kill the chosen Pod")
         self.button.add_class("k8p-danger")
         self.button.on_click(self._pressed)
@@ -107,3 +103,11 @@ class KillPanel(Panel):
         finally:
             self._busy = False
             self.soon()
+
+
+def _dropdown(label: str, **values: Any) -> Any:
+    # A layout of its own each: it is hidden where there is nothing to choose.
+    layout = ipywidgets.Layout(width="320px", max_width="100%")
+    return ipywidgets.Dropdown(
+        description=label, layout=layout, style={"description_width": "80px"}, **values
+    )

@@ -25,6 +25,7 @@ actions = NotingActions(source, Path({file!r}))
 {last}
 """
 SLEEP = "import time; source.beat(4.0); time.sleep(6); print('woke', time.time())"
+DRAWN = "() => document.querySelector('.js-plotly-plot').data.map(t => (t.hovertext ?? []).join()).join()"
 EXERCISE = """
 from dataclasses import dataclass
 from k8slab.chapters.predictions import Choice, Question
@@ -35,7 +36,8 @@ class Found:
 solved = []
 def check():
     return Found(True, "Three, and always three.") if solved else Found(False, "Two are there.")
-ExerciseView("Keep three", "Make the ReplicaSet keep three Pods.", check, ("Look at spec.", HOSTILE), ("lab.map()",))
+hints = ("Look at spec.", HOSTILE)
+ExerciseView("Keep three", "Make the ReplicaSet keep three Pods.", check, hints, ("lab.map()",))
 """
 
 
@@ -50,13 +52,12 @@ def test_the_graph_moves_and_its_button_kills_while_a_cell_runs(
     notebook.run(0)
     page = notebook.page
     page.locator(".js-plotly-plot .scatterlayer .trace").first.wait_for(state="attached", timeout=60_000)
-    drawn = "() => document.querySelector('.js-plotly-plot').data.map(t => (t.hovertext ?? []).join()).join()"
-    until(lambda: "web-b4t8n" in notebook.evaluate(drawn), "the Pods in the figure")
+    until(lambda: "web-b4t8n" in notebook.evaluate(DRAWN), "the Pods in the figure")
     traces = notebook.evaluate("() => document.querySelector('.js-plotly-plot').data.length")
     notebook.start(1)
-    until(lambda: "change " in notebook.evaluate(drawn), "the figure to move while the cell runs")
-    first = notebook.evaluate(drawn)
-    until(lambda: notebook.evaluate(drawn) != first, "it to move on")
+    until(lambda: "change " in notebook.evaluate(DRAWN), "the figure to move while the cell runs")
+    first = notebook.evaluate(DRAWN)
+    until(lambda: notebook.evaluate(DRAWN) != first, "it to move on")
     assert notebook.count(1) is None, "the cell still runs"
     button = page.get_by_role("button", name="Kill", exact=True)
     button.click()
@@ -127,7 +128,8 @@ def test_a_prediction_is_one_click_a_question(open_notebook: Open, tmp_path: Pat
         "print(said); view.judge('You said three and another: right on both.', dict.fromkeys(said, True))",
         "from IPython.display import display\n"
         "from k8slab.traffic import Tally\n"
-        "tally = Tally('svc/web', True, 40, 37, 3, {'web-b4t8n': 25, 'web-m2v6k': 12}, {'HTTP 503': 3}, (), 0.01)\n"
+        "pods = {'web-b4t8n': 25, 'web-m2v6k': 12}\n"
+        "tally = Tally('svc/web', True, 40, 37, 3, pods, {'HTTP 503': 3}, (), 0.01)\n"
         "display(StopwatchView(source), TrafficView(lambda: tally))",
     )
     notebook.run(0)
@@ -138,7 +140,7 @@ def test_a_prediction_is_one_click_a_question(open_notebook: Open, tmp_path: Pat
     page.get_by_text("Now press Kill on any Pod.").wait_for()
     notebook.run(1)
     assert "'count': '3'" in notebook.output(1)
-    page.get_by_text("right on both.").wait_for()
+    page.locator(".k8p-note", has_text="right on both.").wait_for()
     page.locator(".k8slab-panel").screenshot(path=ARTIFACTS / "prediction-view.png")
     notebook.run(2)
     page.get_by_text("Healed in 0.74 s.").wait_for()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from k8slab.cluster.pki import plan_of
+from k8slab.cluster.identities import plan_of
 from k8slab.network.services import Endpoint
 from tests.cluster.conftest import RunningCluster, until
 

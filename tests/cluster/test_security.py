@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from k8slab.cluster.control_plane import ETCD_PORT
-from k8slab.cluster.pki import api_server_url, plan_of
+from k8slab.cluster.identities import api_server_url, plan_of
 from k8slab.processes import processes_of_cluster
 from tests.cluster.conftest import RunningCluster
 

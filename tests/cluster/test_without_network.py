@@ -27,7 +27,8 @@ cluster = open_embedded("offline", 1, False, SilentProgress())
 try:
     kubectl = [cluster.kubectl, f"--kubeconfig={cluster.kubeconfig}"]
     run([*kubectl, "apply", "-f", sys.argv[1]], timeout=60)
-    run([*kubectl, "wait", "--for=condition=Ready", "pod", "-l", "app=web", "--timeout=60s"], timeout=90)
+    ready = "--for=jsonpath={.status.readyReplicas}=3"
+    run([*kubectl, "wait", ready, "replicaset/web", "--timeout=60s"], timeout=90)
     service = "/api/v1/namespaces/default/services/web:http/proxy/"
     print(run([*kubectl, "get", "--raw", service], timeout=60).stdout)
 finally:

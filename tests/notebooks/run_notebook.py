@@ -8,10 +8,13 @@ Errors of cells are kept and the next cell is run, as when a learner goes on.
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-import nbformat
 from nbclient import NotebookClient
+
+nbformat: Any = import_module("nbformat")  # it ships types for half of itself
 
 
 def main() -> None:

@@ -150,6 +150,7 @@ class Bench:
     def start(self) -> None:
         """Start switch and runtime, and subscribe to the runtime's events."""
         if self.isolation == "sandboxed" and self.switch is None:
+            self.folder.switch_socket.unlink(missing_ok=True)
             self.switch = self._launch("k8slab.network.switch")
             eventually(self.folder.switch_socket.exists)
         enter: tuple[str, ...] = ()

@@ -321,6 +321,19 @@ def test_every_change_is_written_down_before_it_is_made(guard: Guard, api: FakeA
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
 
 
+def test_without_the_log_nothing_is_changed(
+    guard: Guard, api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("K8SLAB_STATE_DIR", str(tmp_path / "file"))
+    with pytest.raises(GuardError, match="nothing was changed"):
+        guard.delete_pod("ch", "web-1", "uid-1")
+    monkeypatch.setenv("K8SLAB_STATE_DIR", "/dev/full/x")
+    with pytest.raises(GuardError, match="nothing was changed"):
+        guard.delete_pod("ch", "web-1", "uid-1")
+    assert api.changes == []
+
+
 READS = [
     "get pods",
     "get pods -A",

@@ -205,6 +205,7 @@ def test_crashing_asks_for_a_container(open_panel: Open, tmp_path: Path) -> None
     panel = open_panel(KillPanel(source, actions))
     wait(lambda: panel.container.options == ("web", "log"))
     assert panel.container.layout.display == "none"
+    assert panel.pod.layout.display is None, "the others stay to be seen"
     set_index(panel.verb, 2)
     wait(lambda: panel.container.layout.display is None)
     set_index(panel.container, 1)
