@@ -15,7 +15,11 @@ LONGEST_CELL = 200
 """Characters of one value that are shown; what comes from a cluster can be arbitrarily long."""
 LONGEST_LINE = 10_000
 
-_MONOSPACE = "font-family: ui-monospace, DejaVu Sans Mono, monospace; white-space: pre-wrap; margin: 0"
+CODE_STYLE = (
+    "font-family: var(--jp-code-font-family, ui-monospace, DejaVu Sans Mono, monospace);"
+    " font-size: var(--jp-code-font-size, 13px); line-height: 1.3; margin: 0; word-break: normal;"
+)
+"""How program output looks in HTML: as Jupyter's own."""
 
 
 def visible(text: str, limit: int = LONGEST_CELL) -> str:
@@ -45,7 +49,8 @@ class Text:
 
     def _repr_html_(self) -> str:
         shown = escaped(self.text.rstrip("\n"), LONGEST_LINE)
-        return f'<pre aria-label="{escaped(self.label)}" style="{_MONOSPACE}">{shown}</pre>'
+        style = f"{CODE_STYLE} white-space: pre-wrap"
+        return f'<pre aria-label="{escaped(self.label)}" style="{style}">{shown}</pre>'
 
 
 @dataclass(frozen=True)

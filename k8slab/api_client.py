@@ -112,7 +112,8 @@ class ApiClient:
         return cls(Identity.from_kubeconfig(path), user_agent)
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(ssl=self.identity.tls(), limit=0, keepalive_timeout=60)
+        tls = self.identity.tls() if self.identity.server.startswith("https:") else True
+        connector = aiohttp.TCPConnector(ssl=tls, limit=0, keepalive_timeout=60)
         headers = {"User-Agent": self.user_agent, "Accept": "application/json"}
         self._session = aiohttp.ClientSession(connector=connector, headers=headers, auto_decompress=True)
         return self

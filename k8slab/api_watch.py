@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 READ_TIMEOUT = 75.0
-"""Seconds without a byte after which a watch counts as dead: the API server sends a bookmark about every 60 s."""
+"""Seconds without a byte after which a watch counts as dead; a bookmark comes about every 60 s."""
 
 FIRST_DELAY = 0.05
 LONGEST_DELAY = 2.0
@@ -204,20 +204,27 @@ class _Follower:
                 str(item.get("reason", "")),
                 str(item.get("message", "")),
             )
-        metadata = item.get("metadata", {})
-        self.version = metadata.get("resourceVersion", self.version)
+        if verb not in ("ADDED", "MODIFIED", "DELETED", "BOOKMARK"):
+            return None
+        metadata = item["metadata"]
+        version = str(metadata.get("resourceVersion") or self.version)
+        if _is_older(version, self.version):
+            # Versions of one kind of object can be compared since Kubernetes 1.35.
+            return None
+        self.version = version
         if verb == "BOOKMARK":
             return None
         uid = metadata["uid"]
         old = self.objects.get(uid)
         if verb == "DELETED":
-            self.objects.pop(uid, None)
-            return Change("deleted", item)
-        if verb not in ("ADDED", "MODIFIED"):
-            return None
+            return Change("deleted", item) if self.objects.pop(uid, None) else None
         self.objects[uid] = item
         if old is None:
             return Change("added", item)
-        if old["metadata"]["resourceVersion"] == metadata["resourceVersion"]:
+        if old["metadata"]["resourceVersion"] == version:
             return None
         return Change("modified", item)
+
+
+def _is_older(version: str, known: str) -> bool:
+    return version.isdigit() and known.isdigit() and int(version) < int(known)

@@ -132,7 +132,8 @@ def lab(context: typer.Context) -> None:
     """Start JupyterLab in the folder of notebooks; further arguments are passed to it."""
     from k8slab.session.notebook import environment, notebooks_folder
 
-    argv = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={notebooks_folder()}", *context.args]
+    root = f"--ServerApp.root_dir={notebooks_folder()}"
+    argv = [sys.executable, "-m", "jupyterlab", root, *context.args]
     os.execve(argv[0], argv, environment(dict(os.environ)))
 
 

@@ -18,11 +18,11 @@ import threading
 from typing import Any
 
 from k8slab import manifests
-from k8slab.answers import Table, Text
+from k8slab.answers import LONGEST_LINE, Table, Text, escaped
 from k8slab.chapters.checks import CheckResult
 from k8slab.chapters.exercises import chapter as find_chapter
 from k8slab.cluster.api import Api
-from k8slab.cluster.choose import open_cluster
+from k8slab.cluster.choose import choose_backend, open_cluster
 from k8slab.cluster.contract import Cluster
 from k8slab.errors import ClusterStateError, LabError
 from k8slab.kubectl_arguments import understand
@@ -32,7 +32,7 @@ from k8slab.session.chapter_files import manifest_path, next_step, shown_path, t
 from k8slab.session.judge import ExerciseRun, Judge, PredictionRun
 from k8slab.session.plain_words import in_plain_words
 from k8slab.session.pods import PodList, PodRow, find_pod, list_pods
-from k8slab.session.running import PATIENCE, Running, kubectl_words
+from k8slab.session.running import Running, kubectl_words, run_for_a_while
 from k8slab.session.services import find_service
 from k8slab.session.session import Session
 from k8slab.session.shown import Exercise, Prediction, Stopwatch, Traffic
@@ -84,6 +84,7 @@ class Lab:
         before = _open.get((name, chapter))
         if before is not None:
             if before._session.answers():
+                before._check_backend(backend)
                 return before
             before.close()
         cluster = open_cluster(name, backend, nodes, keep, TextProgress(sys.stdout))
@@ -131,7 +132,7 @@ class Lab:
         path = manifest_path(session.chapter.name, name)
         documents = manifests.read(path)
         words = ["apply", "-f", shown_path(path)]
-        return self._run(words, lambda: session.guard.apply(session.namespace, documents, words))
+        return run_for_a_while(words, lambda: session.guard.apply(session.namespace, documents, words))
 
     @in_plain_words
     def kubectl(self, line: str) -> Running:
@@ -149,7 +150,7 @@ class Lab:
                     " -n ", " ", 0
                 ),
             )
-        return self._run(words, lambda: session.guard.kubectl(session.namespace, words))
+        return run_for_a_while(words, lambda: session.guard.kubectl(session.namespace, words))
 
     @in_plain_words
     def pods(self, selector: str = "") -> PodList:
@@ -354,7 +355,15 @@ class Lab:
         )
 
     def _repr_html_(self) -> str:
-        return Text(repr(self), "The lab")._repr_html_()
+        return "".join(f"<p>{escaped(line, LONGEST_LINE)}</p>" for line in repr(self).splitlines())
+
+    def _check_backend(self, backend: str | None) -> None:
+        here = self._session.cluster.backend
+        if backend is not None and choose_backend(backend).backend != here:
+            raise ClusterStateError(
+                f"This chapter is open on the backend {here}, and {backend} was asked for.",
+                "Run lab.close() first, or give the other cluster a name with name=...",
+            )
 
     def _live(self) -> Session:
         if self._session.closed:
@@ -364,13 +373,6 @@ class Lab:
     def _find(self, pod: PodRow | str) -> PodRow:
         session = self._live()
         return find_pod(session.api, session.namespace, pod)
-
-    def _run(self, words: list[str], work: Any) -> Running:
-        line = f"kubectl {shlex.join(words)}"
-        self._say(line)
-        running = Running(work, line)
-        running.wait(PATIENCE)
-        return running
 
     def _say(self, line: str) -> None:
         print(f"$ {line}")

@@ -61,6 +61,12 @@ class Tally:
         text = f"{self.target}: {self.sent} requests sent, {self.answered} answered, {self.failed} failed"
         return text + (" so far." if self.running else "; stopped.")
 
+    def __repr__(self) -> str:
+        return repr(table(self))
+
+    def _repr_html_(self) -> str:
+        return table(self)._repr_html_()
+
 
 class Requests:
     """Sends requests at a steady rate until it is stopped. `start` and `stop` may be called again.

@@ -23,6 +23,7 @@ RTA_OIF, RTA_GATEWAY = 4, 5
 IFF_UP = 1
 TABLE_MAIN, PROTOCOL_BOOT, TYPE_UNICAST = 254, 3, 1
 SIOCGIFINDEX = 0x8933
+KERNEL = (0, 0)
 LOOPBACK = 1
 """Index of `lo` in every network namespace."""
 
@@ -46,7 +47,7 @@ def _link(index: int, up: bool) -> bytes:
 
 
 def new_cable(name: str, bridge: int, peer: str, mac: bytes, namespace: int) -> tuple[int, int, bytes]:
-    """A veth pair: this end in the bridge and up, the other in another namespace.
+    """A veth pair: this end in the bridge and up, the other in another namespace and (it must be) still down.
 
     Args:
         name: of this end.
@@ -56,7 +57,7 @@ def new_cable(name: str, bridge: int, peer: str, mac: bytes, namespace: int) -> 
         namespace: descriptor of the other end's network namespace.
     """
     other = (
-        _link(0, True)
+        _link(0, False)
         + attribute(IFLA_IFNAME, _text(peer))
         + attribute(IFLA_ADDRESS, mac)
         + attribute(IFLA_NET_NS_FD, _number(namespace))
@@ -123,7 +124,7 @@ def send(netlink: socket.socket, requests: Sequence[tuple[int, int, bytes]]) -> 
     """
     for kind, flags, body in requests:
         header = struct.pack("=IHHII", 16 + len(body), kind, REQUEST | ACKNOWLEDGE | flags, 0, 0)
-        netlink.sendall(header + body)
+        netlink.sendto(header + body, KERNEL)
         # The kernel works while it is being sent to: its answer is there.
         answer = netlink.recv(65536)
         answered = struct.unpack_from("=IHHII", answer)[1]

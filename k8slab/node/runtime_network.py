@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -92,7 +93,8 @@ def _hand_out(connection: socket.socket, enter: Callable[[], None]) -> None:
     try:
         enter()
         descriptors = [os.open(f"/proc/self/ns/{name}", os.O_RDONLY) for name in ("net", "ipc")]
-        socket.send_fds(connection, [b"0 "], [netlink.open_netlink().fileno(), *descriptors])
+        link = netlink.open_netlink()
+        socket.send_fds(connection, [b"0 "], [link.fileno(), *descriptors])
     except OSError as error:
         connection.sendall(f"{error.errno or 0} {error.strerror}".encode())
     finally:
@@ -145,10 +147,13 @@ class Cabling:
         made = Namespaces(network, ipc, cable)
         try:
             with pod:
+                # The kernel takes its time to remove what a killed runtime's Pod had.
+                self._remove(cable)
                 netlink.send(self._switch, [netlink.new_cable(cable, self._bridge, DEVICE, mac, network)])
                 index = netlink.device_index(pod, DEVICE)
                 requests = (
                     netlink.link_up(netlink.LOOPBACK),
+                    netlink.link_up(index),
                     netlink.new_address(index, address, self._plan.pods.prefixlen),
                     netlink.default_route(index, self._plan.gateway),
                 )
@@ -165,8 +170,15 @@ class Cabling:
             Refusal: the kernel refused; the namespaces are let go of all the same.
         """
         try:
-            netlink.send(self._switch, [netlink.delete_link(namespaces.cable)])
+            self._remove(namespaces.cable)
         except OSError as error:
             raise Refusal(f"the Pod's network could not be taken away: {error}", "Internal") from error
         finally:
             namespaces.close()
+
+    def _remove(self, cable: str) -> None:
+        try:
+            netlink.send(self._switch, [netlink.delete_link(cable)])
+        except OSError as error:
+            if error.errno != errno.ENODEV:
+                raise

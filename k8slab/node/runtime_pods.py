@@ -192,7 +192,11 @@ class Pods:
         if os.WIFEXITED(status) and started.problem():
             container.exit_code, container.signal, container.reason = START_EXIT, 0, "StartError"
         container.state, container.finished = "exited", time.time()
-        self._journal.save(pod)
+        try:
+            self._journal.save(pod)
+        except OSError as error:
+            # A full disk must not hide that a container ended.
+            print(f"the end of {container.name} in {pod.name} is not in the journal: {error}", flush=True)
         self._ended.pop(container.container).set()
         self._publish({"event": "exited", **container.record()})
 

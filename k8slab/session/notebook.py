@@ -32,16 +32,21 @@ class NoLabYet:
 
 
 def environment(current: dict[str, str]) -> dict[str, str]:
-    """The environment in which kernels know the name `lab` from their start.
+    """The environment in which kernels know the name `lab` from their start, and JupyterLab asks for no news.
 
     Args:
         current: the environment to add to.
     """
     added = dict(current)
-    mine = str(Path(__file__).resolve().with_name("notebook_startup.py"))
+    here = Path(__file__).resolve().parent
+    mine, quiet = str(here / "notebook_startup.py"), str(here / "jupyter_config")
     if current.get("PYTHONSTARTUP") not in (None, "", mine):
         added[PREVIOUS] = current["PYTHONSTARTUP"]
     added["PYTHONSTARTUP"] = mine
+    others = [
+        part for part in current.get("JUPYTER_CONFIG_PATH", "").split(os.pathsep) if part not in ("", quiet)
+    ]
+    added["JUPYTER_CONFIG_PATH"] = os.pathsep.join([quiet, *others])
     return added
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from k8slab.answers import LONGEST_LINE, escaped, visible
+from k8slab.answers import CODE_STYLE, LONGEST_LINE, escaped, visible
 from k8slab.commands import Completed
 from k8slab.errors import LabError
 from k8slab.session.display import Data, bundle_of, in_kernel, show
@@ -97,8 +97,7 @@ class Running:
         show({**data, "text/plain": repr(self)}, metadata)
 
     def _repr_html_(self) -> str:
-        font = "font-family: ui-monospace, DejaVu Sans Mono, monospace"
-        style = f"{font}; white-space: pre; margin: 0; overflow-x: auto"
+        style = f"{CODE_STYLE} white-space: pre; overflow-x: auto"
         return (
             f'<pre aria-label="{escaped(self.line)}" style="{style}">{escaped(self.text, LONGEST_LINE)}</pre>'
         )
@@ -108,3 +107,20 @@ class Running:
             self._done = self._work()
         except BaseException as error:  # handed to whoever waits or looks
             self._error = error
+
+
+def run_for_a_while(words: Sequence[str], work: Callable[[], Completed]) -> Running:
+    """Print a kubectl line, run it, and wait for its end no longer than a cell should.
+
+    Args:
+        words: the words after `kubectl`, to print.
+        work: runs it to its end.
+
+    Raises:
+        LabError: it failed within that time.
+    """
+    line = f"kubectl {shlex.join(words)}"
+    print(f"$ {line}")
+    running = Running(work, line)
+    running.wait(PATIENCE)
+    return running

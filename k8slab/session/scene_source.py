@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from k8slab.graph.scene import SceneBuilder
@@ -32,12 +33,15 @@ class LabScene:
             "services": played.get("kube-proxy", ""),
             "nodes": played.get("kubelet", played.get("nodes", "")),
         }
-        self._builder = SceneBuilder(
+        facts = (
             session.namespace,
             session.chapter.title,
             backend_sentence(cluster.backend, cluster.isolation),
-            {part: "played by k8slab" for part, sentence in words.items() if sentence},
         )
+        marks = {part: "played by k8slab" for part, sentence in words.items() if sentence}
+        self._make: Callable[[], SceneBuilder] = partial(SceneBuilder, *facts, marks)
+        self._builder = self._make()
+        self._badge: tuple[str, float] = ("reconnecting", time.time())
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[], None]] = []
         self._stopping = threading.Event()
@@ -69,6 +73,14 @@ class LabScene:
         """Say that the learner is about to do something to a Pod: kill, force_kill or crash."""
         self._builder.announce(_VERBS[verb], uid, time.time())
 
+    def forget(self) -> None:
+        """Begin anew with what is there now, as after a reset: no story, no recovery, no ghosts."""
+        self._session.mirror.unlisten(self._heard)
+        self._builder = self._make()
+        self._builder.set_badge(*self._badge)
+        self._session.mirror.listen(self._heard)
+        self._tell()
+
     def close(self) -> None:
         """Follow no more; at most 2 s."""
         self._session.mirror.unlisten(self._heard)
@@ -94,7 +106,7 @@ class LabScene:
         """Pass on how fresh the picture is; whether that changed."""
         status = self._session.mirror.status()
         state = "stale" if status.state == "forbidden" else status.state
-        before = getattr(self, "_badge", None)
+        before = self._badge
         self._badge = (state, status.since)
         self._builder.set_badge(state, status.since)
         return before != self._badge

@@ -157,6 +157,8 @@ class Views:
     def forget(self) -> None:
         """Start anew, as after a reset: no prediction is asked for."""
         self._asked = ""
+        if self._scene is not None:
+            self._scene.forget()
         self.arm()
 
     def verdict(self) -> str:

@@ -19,13 +19,23 @@ function render({ model, el }) {
     const control = event.target.closest?.("button, select");
     if (!control || control.closest(".k8slab-panel") !== panel || (event.type === "click") !== (control.tagName === "BUTTON")) return;
     clearTimeout(late);
-    late = setTimeout(() => { note.textContent = standing(); }, 40);
+    late = setTimeout(() => { note.textContent = standing(); }, 25);
   };
   let panel = null;
+  // plotly follows the window's width only, and draws itself too narrow before it stands on the page.
+  const fit = () => { if (panel.querySelector(".js-plotly-plot .main-svg")) window.dispatchEvent(new Event("resize")); };
+  const widths = new ResizeObserver(fit);
+  const drawn = new MutationObserver(() => {
+    if (!panel.querySelector(".js-plotly-plot .main-svg")) return;
+    drawn.disconnect();
+    fit();
+  });
   const find = setInterval(() => {
     panel = el.closest(".k8slab-panel");
     if (!panel) return;
     clearInterval(find);
+    widths.observe(panel);
+    drawn.observe(panel, { childList: true, subtree: true });
     panel.addEventListener("click", pressed, true);
     panel.addEventListener("change", pressed, true);
   }, 20);
@@ -33,6 +43,8 @@ function render({ model, el }) {
   return () => {
     clearInterval(find);
     clearTimeout(late);
+    widths.disconnect();
+    drawn.disconnect();
     model.off("msg:custom", heard);
     panel?.removeEventListener("click", pressed, true);
     panel?.removeEventListener("change", pressed, true);

@@ -1,7 +1,7 @@
 """The line of a panel that says where a click stands until the kernel has heard it.
 
 ipywidgets' own controls show nothing while their message waits for a running cell. This line is drawn by the
-browser itself, 40 ms after the click, and taken away by the kernel's answer.
+browser itself, 25 ms after the click, and taken away by the kernel's answer.
 """
 
 from __future__ import annotations

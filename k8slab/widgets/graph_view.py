@@ -1,8 +1,7 @@
 """The graph: Node > Service > Pod > container as a live plotly figure, beside a kill panel.
 
-A FigureWidget carries nearly 5 MB of script and is not freed when it is closed, so a kernel has one, which
-every graph that is shown uses again. Its traces are always as many and in the same order; the drawer's
-thread sets what changed in one batch, at most twice a second.
+A kernel has one figure (`kernel_figure.py`). Its traces are always as many and in the same order; the
+drawer's thread sets what changed in one batch, at most twice a second.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from typing import Any
 
 import ipywidgets
 
+from k8slab.widgets.kernel_figure import kernel_figure
 from k8slab.widgets.kill_panel import KillPanel
 from k8slab.widgets.live_map import SceneSource
 from k8slab.widgets.map_requests import MapActions
@@ -20,17 +20,14 @@ from k8slab.widgets.panel import Panel
 
 UPDATES_A_SECOND = 2.0
 
-_figure: Any = None
-
 
 class GraphView(Panel):
-    """The kernel's plotly figure and a kill panel.
+    """The kernel's plotly figure and a kill panel. One is open at a time, as there is one figure.
 
     Args:
         source: gives the scene.
         actions: what the kill panel does.
-        key: what the graph is of. One graph is open at a time, as there is one figure: the key of the panel
-            is the same for all.
+        key: what the graph is of; names its kill panel.
     """
 
     def __init__(self, source: SceneSource, actions: MapActions, key: str = "graph") -> None:
@@ -39,8 +36,7 @@ class GraphView(Panel):
         self._name = key
         self._drawn = 0.0
         self._waiting = False
-        self._seen: list[dict[str, Any]] = []
-        self._title = ""
+        self._seen: list[Any] = []
         self.updates = 0
         """Number of batches sent to the figure."""
         super().__init__("the graph of this kernel")
@@ -49,28 +45,30 @@ class GraphView(Panel):
 
     def build(self) -> Sequence[Any]:
         """The figure, with the kill panel beside it where there is room."""
-        self.figure = the_figure()
+        from k8slab.graph.figure import figure_data, figure_layout
+
+        scene = self._source.scene()
+        self._kept = kernel_figure(figure_data(scene), figure_layout(scene))
+        self._kept.adopt(self._drawer)
+        self._kept.when_heard = self._mark
+        self.figure = self._kept.widget
         self.kill_panel = KillPanel(self._source, self._actions, f"kill panel of {self._name}")
         self.at_close(self.kill_panel.close)
-        row = ipywidgets.HBox([self._framed(), self.kill_panel])
-        row.layout.flex_flow = "row wrap"
-        return (row,)
-
-    def _framed(self) -> Any:
         frame = ipywidgets.Box([self.figure])
         frame.layout.flex = "1 1 520px"
         frame.layout.min_width = "0"
-        return frame
+        row = ipywidgets.HBox([frame, self.kill_panel])
+        row.layout.flex_flow = "row wrap"
+        return (row,)
 
     def _mark(self) -> None:
         """Say that the figure is out of date; from any thread, at any rate."""
-        if self._waiting or self._closed:
-            return
-        self._waiting = True
-        self.soon()
+        if not self._waiting:
+            self._waiting = True
+            self.soon()
 
     def draw(self) -> None:
-        """Set what changed since the last time, in one batch."""
+        """Set what changed since the last time, in one batch, or wait for the turn."""
         from k8slab.graph.figure import figure_data, figure_layout
 
         wait = self._drawn + 1.0 / UPDATES_A_SECOND - time.monotonic()
@@ -78,44 +76,28 @@ class GraphView(Panel):
             self._drawer.later(wait, self._draw)
             return
         self._waiting = False
+        if not self._kept.heard:
+            return
         self._drawn = time.monotonic()
         scene = self._source.scene()
-        traces, layout = figure_data(scene), figure_layout(scene)
-        title = layout["title"]["text"]
-        if not self._seen:
-            self._begin(traces, layout)
-        changed = [i for i, trace in enumerate(traces) if i >= len(self._seen) or trace != self._seen[i]]
-        if not changed and title == self._title:
+        wanted: list[Any] = [*figure_data(scene), figure_layout(scene)["title"]]
+        changed = [i for i, each in enumerate(wanted) if not self._seen or each != self._seen[i]]
+        if not changed:
             return
         with self.figure.batch_update():
-            for index in changed:
-                values = {name: value for name, value in traces[index].items() if name != "type"}
-                self.figure.data[index].update(values, overwrite=False)
-            if title != self._title:
-                self.figure.layout.title.text = title
+            for part, values in ((self._part(i), wanted[i]) for i in changed):
+                part.update({name: value for name, value in values.items() if name != "type"})
+        self._seen = wanted
         self.updates += 1
-        self._seen, self._title = traces, title
 
-    def _begin(self, traces: list[dict[str, Any]], layout: dict[str, Any]) -> None:
-        """Give the kernel's figure its traces, once, and the layout of this graph."""
-        if not self.figure.data:
-            self.figure.add_traces(traces)
-        self.figure.update_layout(layout)
+    def _part(self, index: int) -> Any:
+        """A trace of the figure, or after the last one its title."""
+        traces = self.figure.data
+        return traces[index] if index < len(traces) else self.figure.layout.title
 
     def _close_all(self) -> None:
         # The figure stays for the next graph: take it out before its parents are closed.
-        for child in self.children[:1]:
-            child.children = ()
+        self._kept.when_heard = None
+        for frame in self.children[0].children[:1]:
+            frame.children = ()
         super()._close_all()
-
-
-def the_figure() -> Any:
-    """The kernel's FigureWidget, made at the first call; on the drawer's thread."""
-    global _figure
-    if _figure is None:
-        import plotly.graph_objects as go
-
-        _figure = go.FigureWidget(layout={"autosize": True})
-        # plotly follows the width of the page only where its configuration says so; it has no public setter.
-        _figure._config = {**_figure._config, "responsive": True}
-    return _figure

@@ -55,7 +55,7 @@ class Channel {
   ask(op, uid = "", more = {}, told = () => {}) {
     const request = `${Date.now().toString(36)}-${(serial += 1)}-${Math.random().toString(36).slice(2, 8)}`;
     const { promise, resolve } = Promise.withResolvers?.() ?? withResolvers();
-    const late = setTimeout(() => told(this.standing()), 40);
+    const late = setTimeout(() => told(this.standing()), 25);
     this.pending.set(request, (answer) => {
       clearTimeout(late);
       if (answer.state === "working") {

@@ -70,7 +70,7 @@ def test_the_graph_moves_and_its_button_kills_while_a_cell_runs(
     if notebook.has_subshells():
         assert notebook.count(1) is None, "the cell still runs"
         assert noted[0]["uid"] == "p3"
-        page.get_by_text('pod "web-b4t8n" deleted').wait_for()
+        page.locator(".k8p-note", has_text='pod "web-b4t8n" deleted').wait_for()
     page.locator(".k8slab-panel").first.screenshot(path=ARTIFACTS / "graph-view.png")
     until(lambda: "woke" in notebook.output(1), "the cell's end")
     assert notebook.evaluate("() => document.querySelector('.js-plotly-plot').data.length") == traces
@@ -99,7 +99,7 @@ def test_an_exercise_turns_green_by_itself(open_notebook: Open, tmp_path: Path) 
     notebook = open_notebook(cell(tmp_path, EXERCISE), "solved.append(1)")
     notebook.run(0)
     page = notebook.page
-    page.get_by_text("○ not yet: Two are there.").wait_for()
+    page.locator(".k8p-note", has_text="○ not yet: Two are there.").wait_for()
     page.get_by_role("button", name="Hint 1 of 2").click()
     page.get_by_text("Hint 1. Look at spec.").wait_for()
     page.get_by_role("button", name="Hint 2 of 2").click()
@@ -107,7 +107,7 @@ def test_an_exercise_turns_green_by_itself(open_notebook: Open, tmp_path: Path) 
     page.get_by_role("button", name="Show the solution").click()
     page.locator(".k8slab-panel pre").wait_for()
     notebook.run(1)
-    page.get_by_text("✓ done: Three, and always three.").wait_for()
+    page.locator(".k8p-note", has_text="✓ done: Three, and always three.").wait_for()
     assert page.locator(".k8slab-panel img").count() == 0
     assert "owned" not in page.title()
     page.locator(".k8slab-panel").screenshot(path=ARTIFACTS / "exercise-view.png")
@@ -137,7 +137,7 @@ def test_a_prediction_is_one_click_a_question(open_notebook: Open, tmp_path: Pat
     page.get_by_role("button", name="three", exact=True).click()
     page.get_by_role("button", name="✓ three", exact=True).wait_for()
     page.get_by_role("button", name="another", exact=True).click()
-    page.get_by_text("Now press Kill on any Pod.").wait_for()
+    page.locator(".k8p-note", has_text="Now press Kill on any Pod.").wait_for()
     notebook.run(1)
     assert "'count': '3'" in notebook.output(1)
     page.locator(".k8p-note", has_text="right on both.").wait_for()

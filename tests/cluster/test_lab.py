@@ -71,6 +71,10 @@ def test_opening_again_is_the_same_lab_and_no_new_thread(lab: Lab, cluster: Runn
     again = Lab.open(CHAPTER, backend="embedded", name=cluster.cluster.name)
     assert again is lab
     assert threading.active_count() == before
+    with pytest.raises(LabError, match="no backend 'nope'"):
+        Lab.open(CHAPTER, backend="nope", name=cluster.cluster.name)
+    with pytest.raises(ClusterStateError, match="open on the backend embedded"):
+        Lab.open(CHAPTER, backend="kind", name=cluster.cluster.name)
 
 
 def test_apply_prints_the_line_and_what_kubectl_prints(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
@@ -349,8 +353,8 @@ def test_reset_is_quick_and_complete(web: Lab) -> None:
 
 def test_when_the_cluster_is_gone_every_call_is_one_sentence() -> None:
     before = set(threading.enumerate())
-    lab = Lab.open(CHAPTER, backend="embedded", name="t-gone", nodes=1)
     try:
+        lab = Lab.open(CHAPTER, backend="embedded", name="t-gone", nodes=1)
         lab.apply("web.yaml").wait(30)
         lab.map()
         lab.cluster.delete()

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from k8slab.cluster.pki import api_server_url
+from k8slab.commands import run
 from tests.cluster.conftest import until
 from tests.cluster.node_objects import (
     container_status,
@@ -170,7 +172,7 @@ def test_configuration_that_is_missing_and_then_appears(cluster: RunningCluster,
     apply(cluster, namespace, pod_manifest("by-env", by_env))
     mounts = [{"name": "v", "mountPath": "/settings"}]
     volumes = [{"name": "v", "configMap": {"name": "later"}}]
-    by_volume = shell("cat /settings/colour; sleep 600", volumeMounts=mounts)
+    by_volume = shell("cat /settings/colour; echo; sleep 600", volumeMounts=mounts)
     apply(cluster, namespace, pod_manifest("by-volume", by_volume, volumes=volumes))
     until(
         lambda: state(pod(cluster, namespace, "by-env")) == ("waiting", "CreateContainerConfigError"),
@@ -199,10 +201,14 @@ def test_a_pod_speaks_to_the_api_server_as_its_service_account(
     cluster: RunningCluster, namespace: str
 ) -> None:
     folder = "/var/run/secrets/kubernetes.io/serviceaccount"
-    apply(cluster, namespace, pod_manifest("account", shell(f"cat {folder}/namespace; sleep 600")))
-    logged(cluster, namespace, "account", namespace)
+    apply(cluster, namespace, pod_manifest("account", shell(f"cat {folder}/namespace; echo; sleep 600")))
+    logged(cluster, namespace, "account", f"{namespace}\n")
     token = cluster.kubectl(f"-n {namespace} exec account -- cat {folder}/token").strip()
-    who = json.loads(cluster.kubectl(f"auth whoami --token={token} -o json"))
+    # With the kubeconfig's certificate beside it, a token would not count.
+    alone = f"--kubeconfig=/dev/null --server={api_server_url(cluster.folder.settings())}"
+    authority = f"--certificate-authority={cluster.folder.certificate('ca')}"
+    argv = f"{cluster.cluster.kubectl} {alone} {authority} --token={token} auth whoami -o json"
+    who = json.loads(run(argv.split(), timeout=30).stdout)
     assert who["status"]["userInfo"]["username"] == f"system:serviceaccount:{namespace}:default"
     assert who["status"]["userInfo"]["extra"]["authentication.kubernetes.io/pod-name"] == ["account"]
 

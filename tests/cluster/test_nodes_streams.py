@@ -127,18 +127,24 @@ def test_the_python_client_works_as_well(cluster: RunningCluster, namespace: str
     start(cluster, namespace, f"py-{verb}", "while true; do echo tick; sleep 0.2; done")
     connection: Any = config
     api: Any = client.CoreV1Api(connection.new_client_from_config(str(cluster.cluster.kubeconfig)))
-    common = {"stdin": False, "stdout": True, "stderr": True, "tty": False}
+    calls = {
+        "exec": (api.connect_get_namespaced_pod_exec, {"command": ["echo", "tick"]}),
+        "attach": (api.connect_get_namespaced_pod_attach, {}),
+    }
+    call, own = calls[verb]
+    wanted = {"stdin": False, "stdout": True, "stderr": True, "tty": False, **own}
+    joined = stream(call, f"py-{verb}", namespace, _preload_content=False, **wanted)
+    said = ""
+    deadline = time.monotonic() + 20
+    while "tick" not in said and time.monotonic() < deadline:
+        joined.update(timeout=1)
+        said += joined.read_stdout(timeout=0.1)
     if verb == "exec":
-        call = api.connect_get_namespaced_pod_exec
-        text = stream(call, f"py-{verb}", namespace, command=["echo", "from python"], **common)
-        assert text == "from python\n"
-    else:
-        joined = stream(
-            api.connect_get_namespaced_pod_attach, f"py-{verb}", namespace, _preload_content=False, **common
-        )
-        joined.update(timeout=10)
-        assert "tick" in joined.read_stdout()
-        joined.close()
+        joined.run_forever(timeout=10)
+        assert joined.returncode == 0
+    joined.close()
+    assert "tick" in said
+    api.api_client.close()
 
 
 def test_what_is_not_served_says_what_to_do(cluster: RunningCluster, namespace: str) -> None:

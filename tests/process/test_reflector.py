@@ -386,7 +386,8 @@ def test_after_any_churn_and_any_fault_the_mirror_equals_the_cluster(seed: int, 
                     case 2 | 3 | 4:
                         with server.changed:
                             known = server.objects.get("pods", {}).get(name)
-                        uid = known["metadata"]["uid"] if known else f"{seed}-new-{name}-{serial}"
+                        serial += 1  # a uid never comes back
+                        uid = known["metadata"]["uid"] if known else f"{seed}-{serial}"
                         server.put("pods", name, uid, status={"step": serial})
                     case 5:
                         server.delete("pods", name)

@@ -217,6 +217,11 @@ def test_the_graph_keeps_one_figure_and_its_traces(open_panel: Open, tmp_path: P
     source = ScriptedSource()
     actions = NotingActions(source, tmp_path / "notes.jsonl")
     graph = open_panel(GraphView(source, actions))
+    source.change(lambda scene: scene["pods"]["p3"].update(look="failed"))
+    graph._drawer.run(lambda: None)
+    assert graph.updates == 0, "what is sent before the figure's script is loaded is lost"
+    message = {"method": "update", "state": {"_js2py_relayout": None}}
+    graph.figure.comm.handle_msg({"content": {"data": message}, "buffers": []})
     wait(lambda: graph.updates)
     figure, traces = graph.figure, len(graph.figure.data)
     assert traces > 8

@@ -1,0 +1,79 @@
+"""The one plotly FigureWidget of a kernel.
+
+It carries nearly 5 MB of script and is not freed when it is closed (measured with plotly 6 and 7), so every
+graph uses the same one again. Its script takes seconds to load, and what is sent before that is lost; so
+nothing is sent until the figure's own view has spoken, and a page that loads again is given the data of now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+from k8slab.widgets.drawer import Drawer
+
+_figure: KernelFigure | None = None
+
+
+class KernelFigure:
+    """A FigureWidget and whether a view of it is there. Made by `kernel_figure`, on the drawer's thread.
+
+    Args:
+        traces: the traces it has from the first; their number never changes.
+        layout: its layout.
+    """
+
+    def __init__(self, traces: list[dict[str, Any]], layout: dict[str, Any]) -> None:
+        self.heard = False
+        self.when_heard: Callable[[], None] | None = None
+        self._drawer: Drawer | None = None
+        self.widget = _widget_class(self._now)(data=traces, layout={**layout, "autosize": True})
+        # plotly follows the width of the page only where its configuration says so; it has no public setter.
+        self.widget._config = {**self.widget._config, "responsive": True}
+
+    def adopt(self, drawer: Drawer) -> None:
+        """Have this drawer handle the messages of the figure's views."""
+        self._drawer = drawer
+        drawer.adopt(self.widget, self._spoken)
+
+    def _spoken(self, on_subshell: bool) -> None:
+        if not self.heard:
+            self.heard = True
+            if self.when_heard is not None and self._drawer is not None:
+                self._drawer.soon(self.when_heard)
+
+    def _now(self) -> tuple[Any, Any]:
+        """Data and layout of now, copied where nobody changes them meanwhile."""
+        if self._drawer is None or self._drawer.ended:
+            return self._copy()
+        return self._drawer.run(self._copy)
+
+    def _copy(self) -> tuple[Any, Any]:
+        return deepcopy(self.widget._data), deepcopy(self.widget._layout_obj._props)
+
+
+def kernel_figure(traces: list[dict[str, Any]], layout: dict[str, Any]) -> KernelFigure:
+    """The kernel's figure, made with these traces at the first call."""
+    global _figure
+    if _figure is None:
+        _figure = KernelFigure(traces, layout)
+    return _figure
+
+
+def _widget_class(now: Callable[[], tuple[Any, Any]]) -> Any:
+    """FigureWidget, whose state for a page that loads is that of now; plotly is imported on first use."""
+    import plotly.graph_objects as go
+
+    class LiveFigureWidget(go.FigureWidget):  # type: ignore[misc]  # plotly ships no types
+        """plotly keeps `_widget_data` at what it was when the figure was made or shown."""
+
+        def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
+            """The state for the front end."""
+            if key is None and self.comm is not None:
+                data, layout = now()
+                self._trait_values.update(_widget_data=data, _widget_layout=layout)
+            state: dict[str, Any] = super().get_state(key=key, drop_defaults=drop_defaults)
+            return state
+
+    return LiveFigureWidget
