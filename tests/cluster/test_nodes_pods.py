@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from k8slab.cluster.pki import api_server_url
+from k8slab.cluster.identities import api_server_url
 from k8slab.commands import run
 from tests.cluster.conftest import until
 from tests.cluster.node_objects import (
