@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import platformdirs
-
 from k8slab.errors import ClusterStateError
 
 Isolation = Literal["sandboxed", "plain"]
@@ -22,12 +20,21 @@ Isolation = Literal["sandboxed", "plain"]
 
 def cache_folder() -> Path:
     """The folder for what can be had again: components and downloads."""
-    return Path(os.environ.get("K8SLAB_CACHE_DIR") or platformdirs.user_cache_dir("k8slab"))
+    if named := os.environ.get("K8SLAB_CACHE_DIR"):
+        return Path(named)
+    # Imported here: most processes of a cluster are told their folder and never ask.
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("k8slab"))
 
 
 def state_folder() -> Path:
     """The folder for what belongs to running clusters and to a learner's progress."""
-    return Path(os.environ.get("K8SLAB_STATE_DIR") or platformdirs.user_state_dir("k8slab"))
+    if named := os.environ.get("K8SLAB_STATE_DIR"):
+        return Path(named)
+    import platformdirs
+
+    return Path(platformdirs.user_state_dir("k8slab"))
 
 
 def write_private(path: Path, text: str) -> None:

@@ -138,6 +138,9 @@ class Supervisor:
         await asyncio.sleep(RESTART_DELAYS[min(tries, len(RESTART_DELAYS) - 1)])
         if not process.wanted or self.journal.state != "running":
             return
+        if process.name == "switch":
+            # The old socket must not be taken for the new switch's.
+            self.folder.switch_socket.unlink(missing_ok=True)
         process.start()
         if process.name == "switch":
             await start_sequence.until(

@@ -111,8 +111,8 @@ def _owners(svg: Svg, scene: Scene, found: Geometry) -> None:
             svg.text(MARGIN, box.y + 27, "OWNERS", 12, FAINT, 700)
         svg.rect(box.x, box.y, box.width, box.height, 10, stroke=QUIET, line=1.5)
         parent = scene["owners"].get(owner["owner"])
-        kind = owner["kind"] + (f" of {parent['kind']} {parent['name']}" if parent else "")
-        svg.text(box.x + 16, box.y + 19, fitted(kind, 12, 150), 12, QUIET)
+        kind = owner["kind"] + (f" of {parent['name']}" if parent else "")
+        svg.text(box.x + 16, box.y + 19, fitted(kind, 12, 126), 12, QUIET)
         svg.text(box.x + 16, box.y + 38, fitted(owner["name"], 15, 150), 15, weight=700)
         words = f"wants {owner['wants']} · has {owner['has']} · ready {owner['ready']}"
         svg.text(box.x + box.width - 14, box.y + 19, words, 12.5, weight=700, anchor="end")
@@ -131,10 +131,10 @@ def _services(svg: Svg, scene: Scene, found: Geometry) -> None:
         svg.text(box.x + 20, box.y + 25, name, 14.5, DARK_BLUE, 700)
         words = f"{service['ready']} of {service['total']} ready"
         words += f" · {service['played']}" if service["played"] else ""
-        words = fitted(words, 12.5, 250)
-        svg.text(box.x + box.width - 18, box.y + 25, words, 12.5, DARK_BLUE, 600, "end")
-        x = box.x + 34 + width_of(name, 14.5)
-        room = box.x + box.width - 30 - width_of(words, 12.5) - x
+        words = fitted(words, 12, 250)
+        svg.text(box.x + box.width - 18, box.y + 25, words, 12, DARK_BLUE, 600, "end")
+        x = box.x + 30 + width_of(name, 14.5)
+        room = box.x + box.width - 24 - width_of(words, 12) - x
         svg.text(x, box.y + 25, fitted(service["address"], 12.5, room, True), 12.5, DARK_BLUE, mono=True)
 
 
@@ -258,9 +258,9 @@ def _recovery(svg: Svg, recovery: Entry, y: float) -> float:
         words.append(f"{word} {phase['seconds']:.2f}")
         x, before = x + width, max(before, phase["seconds"])
     svg.text(LABELS, y + 42, " · ".join(words) or "no replacement yet", 12.5, QUIET)
-    heir = recovery["heir"] or "?"
     end = f"healed in {recovery['healed']:.2f} s" if recovery["healed"] is not None else "not healed yet"
-    svg.text(
-        LABELS + 576, y + 19, fitted(f"{recovery['victim']} → {heir}: {end}", 13.5, 480), 13.5, weight=700
-    )
+    svg.text(LABELS + 576, y + 19, end, 13.5, weight=700)
+    if recovery["heir"]:
+        who = f"{recovery['victim']} → {recovery['heir']}"
+        svg.text(LABELS + 576, y + 42, fitted(who, 12.5, 480), 12.5, QUIET)
     return y + 50

@@ -7,12 +7,14 @@ import os
 import pty
 import struct
 import subprocess
+import sys
 import termios
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from k8slab.commands import run
 from tests.cluster.conftest import until
 from tests.cluster.node_objects import get, is_ready, pod_manifest, program, shell
 
@@ -70,8 +72,8 @@ def test_the_log_of_the_run_before(cluster: RunningCluster, namespace: str) -> N
 
 def test_exec_passes_streams_and_exit_code(cluster: RunningCluster, namespace: str) -> None:
     start(cluster, namespace, "box", "sleep 600")
-    run = kubectl(cluster, f"-n {namespace} exec -i box -- sh -c")
-    command = [*run, "cat; echo problem >&2; exit 5"]
+    shell_in_box = kubectl(cluster, f"-n {namespace} exec -i box -- sh -c")
+    command = [*shell_in_box, "cat; echo problem >&2; exit 5"]
     done = subprocess.run(command, input=b"x" * 300_000, capture_output=True, timeout=60, check=False)
     assert done.stdout == b"x" * 300_000
     assert done.stderr.startswith(b"problem\n") and done.returncode == 5
@@ -118,33 +120,43 @@ def test_run_and_attach(cluster: RunningCluster, namespace: str) -> None:
     assert b"got hello" in done.stdout and b'pod "t" deleted' in done.stdout, done
 
 
-@pytest.mark.parametrize("verb", ["exec", "attach"])
-def test_the_python_client_works_as_well(cluster: RunningCluster, namespace: str, verb: str) -> None:
-    """It speaks v4.channel.k8s.io."""
-    from kubernetes import client, config
-    from kubernetes.stream import stream
+PYTHON_CLIENT = """
+import sys
+from kubernetes import client, config
+from kubernetes.stream import stream
 
+kubeconfig, namespace, name, verb = sys.argv[1:]
+api = client.CoreV1Api(config.new_client_from_config(kubeconfig))
+call = {"exec": api.connect_get_namespaced_pod_exec, "attach": api.connect_get_namespaced_pod_attach}[verb]
+own = {"command": ["sh", "-c", "echo tick; exit 3"]} if verb == "exec" else {}
+joined = stream(call, name, namespace, stdin=False, stdout=True, stderr=True, tty=False,
+                _preload_content=False, **own)
+said = ""
+while "tick" not in said and joined.is_open():
+    joined.update(timeout=1)
+    said += joined.read_stdout(timeout=0.1)
+if verb == "exec":
+    joined.run_forever(timeout=10)
+print(said.split()[0], joined.returncode if verb == "exec" else "")
+"""
+
+
+@pytest.mark.parametrize(("verb", "seen"), [("exec", "tick 3"), ("attach", "tick")])
+def test_the_python_client_works_as_well(
+    cluster: RunningCluster, namespace: str, verb: str, seen: str
+) -> None:
+    """It speaks v4.channel.k8s.io. In a process of its own, for it leaves its socket open."""
     start(cluster, namespace, f"py-{verb}", "while true; do echo tick; sleep 0.2; done")
-    connection: Any = config
-    api: Any = client.CoreV1Api(connection.new_client_from_config(str(cluster.cluster.kubeconfig)))
-    calls = {
-        "exec": (api.connect_get_namespaced_pod_exec, {"command": ["echo", "tick"]}),
-        "attach": (api.connect_get_namespaced_pod_attach, {}),
-    }
-    call, own = calls[verb]
-    wanted = {"stdin": False, "stdout": True, "stderr": True, "tty": False, **own}
-    joined = stream(call, f"py-{verb}", namespace, _preload_content=False, **wanted)
-    said = ""
-    deadline = time.monotonic() + 20
-    while "tick" not in said and time.monotonic() < deadline:
-        joined.update(timeout=1)
-        said += joined.read_stdout(timeout=0.1)
-    if verb == "exec":
-        joined.run_forever(timeout=10)
-        assert joined.returncode == 0
-    joined.close()
-    assert "tick" in said
-    api.api_client.close()
+    argv = [
+        sys.executable,
+        "-c",
+        PYTHON_CLIENT,
+        str(cluster.cluster.kubeconfig),
+        namespace,
+        f"py-{verb}",
+        verb,
+    ]
+    assert run(argv, timeout=60).stdout.strip() == seen
 
 
 def test_what_is_not_served_says_what_to_do(cluster: RunningCluster, namespace: str) -> None:
