@@ -21,6 +21,7 @@ from k8slab.folders import ClusterFolder, ClusterSettings
 from k8slab.network.addresses import AddressPlan
 from k8slab.network.switch_client import SwitchClient
 from k8slab.node import pod_spec
+from k8slab.node.admission import refusal
 from k8slab.node.agent_node import AgentNode
 from k8slab.node.agent_pods import AgentPods
 from k8slab.node.container_record import ContainerRecord
@@ -64,7 +65,8 @@ class Agent:
         address = plan.node(1 + settings.nodes.index(name))
         runtime = RuntimeClient(folder.runtime_socket(name), self._runtime_said, self._runtime_connected)
         volumes = Volumes(folder.node(name), ServiceAccountTokens(client), plan.dns_service)
-        self.object = AgentNode(client, folder, settings, name, address, self._problems)
+        events = EventRecorder(client, name)
+        self.object = AgentNode(client, folder, settings, name, address, self._problems, events)
         self.node = NodeContext(
             name=name,
             address=address,
@@ -73,7 +75,7 @@ class Agent:
             plan=plan,
             client=client,
             runtime=runtime,
-            events=EventRecorder(client, name),
+            events=events,
             objects=ObjectCache(client),
             services=ServiceTable(client),
             volumes=volumes,
@@ -174,6 +176,11 @@ class Agent:
         uid = pod["metadata"]["uid"]
         address, records = self._known.pop(uid, ("", []))
         worker = PodWorker(self.node, pod, address, records)
+        if not address and not (pod.get("status") or {}).get("startTime"):
+            others = [each.pod for each in self.workers.values() if not each.is_over()]
+            refused = refusal(pod, others, self.node.allocatable, self.object.node)
+            if refused is not None:
+                worker.refuse(*refused)
         self.workers[uid] = worker
         self._lives[uid] = asyncio.create_task(self._live(worker))
 

@@ -20,6 +20,7 @@ from k8slab.errors import ApiError, ConflictError, NotFoundError
 from k8slab.folders import ClusterFolder, ClusterSettings
 from k8slab.network.addresses import KUBELET_PORT
 from k8slab.node import node_facts
+from k8slab.node.node_events import EventRecorder
 from k8slab.node.status_writer import covers
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ class AgentNode:
         name: the node's name.
         address: its address.
         problems: tells why the node is not ready; empty if it is.
+        events: records Events.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class AgentNode:
         name: str,
         address: str,
         problems: Callable[[], Sequence[str]],
+        events: EventRecorder,
     ) -> None:
         self.name = name
         self.node: dict[str, Any] = {}
@@ -63,6 +66,7 @@ class AgentNode:
         self._folder = folder
         self._address = address
         self._problems = problems
+        self._events = events
         host = node_facts.HostResources.measured(folder.path)
         self._capacity = node_facts.capacity(host, max(1, len(settings.nodes)))
         self.allocatable = node_facts.allocatable(self._capacity)
@@ -176,8 +180,16 @@ class AgentNode:
             await self.register()
 
     async def _write_status(self, current: dict[str, Any]) -> dict[str, Any]:
-        status = self._status(current.get("status", {}).get("conditions") or [])
-        return await self._client.patch(f"{self._path}/status", {"status": status})
+        before = current.get("status", {}).get("conditions") or []
+        status = self._status(before)
+        stored = await self._client.patch(f"{self._path}/status", {"status": status})
+        was, now = _is_ready(before), _is_ready(status["conditions"])
+        if was != now:
+            self._tell("NodeReady" if now else "NodeNotReady")
+        return stored
+
+    def _tell(self, state: str) -> None:
+        self._events.node("Normal", state, f"Node {self.name} status is now: {state}")
 
     async def follow(self, changed: Callable[[dict[str, Any]], None]) -> None:
         """Watch the Node itself: its Pod range, its deletion, what others write to its status.
@@ -188,9 +200,13 @@ class AgentNode:
         async for change in self._client.watch("/api/v1/nodes", field_selector=f"metadata.name={self.name}"):
             if change.verb == "deleted":
                 log.warning("the node was deleted; registering it again")
-                self.node = {}
                 await self.register()
             elif change.verb in ("added", "modified"):
+                before, after = (
+                    bool(each["spec"].get("unschedulable")) for each in (self.node, change.object)
+                )
+                if before != after:
+                    self._tell("NodeNotSchedulable" if after else "NodeSchedulable")
                 self.node = change.object
                 changed(change.object)
                 wanted = self._status(change.object.get("status", {}).get("conditions") or [])
@@ -235,6 +251,10 @@ class AgentNode:
     def _owner(self) -> list[dict[str, Any]]:
         uid = self.node.get("metadata", {}).get("uid")
         return [{"apiVersion": "v1", "kind": "Node", "name": self.name, "uid": uid}] if uid else []
+
+
+def _is_ready(conditions: Sequence[Mapping[str, Any]]) -> bool:
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
 def _without_heartbeats(status: dict[str, Any]) -> dict[str, Any]:

@@ -55,6 +55,7 @@ class PodWorker:
         self.uid: str = pod["metadata"]["uid"]
         self.vanished = False
         self.terminal = False
+        self.rejected = False
         self.failure: tuple[str, str] | None = None
         self.writer = StatusWriter(node.client, pod)
         self.runs = ContainerRuns(self, records)
@@ -204,6 +205,13 @@ class PodWorker:
 
     def publish(self) -> None:
         """Have the Pod's status written as it is now."""
+        if self.rejected and self.failure is not None:
+            # Nothing of it ever ran here, so there is nothing to say of its containers.
+            reason, message = self.failure
+            generation = self.pod["metadata"].get("generation", 0)
+            told = {"phase": "Failed", "reason": reason, "message": message, "observedGeneration": generation}
+            self.writer.write(told)
+            return
         facts = PodFacts(
             host=self.node.address,
             address=self.setup.address,
@@ -238,7 +246,8 @@ class PodWorker:
     def refuse(self, reason: str, message: str) -> None:
         """Refuse to run the Pod: it fails, and the status says why."""
         self.node.events.pod(self.pod, "Warning", reason, message)
-        self.failure = (reason, message)
+        self.failure = (reason, f"Pod was rejected: {message}")
+        self.rejected = True
 
     # -- the runtime came back -----------------------------------------------------------------
 

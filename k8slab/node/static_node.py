@@ -57,8 +57,8 @@ class StaticNode:
         self._settings = settings
         self._client = client
         self._address = AddressPlan(settings.octet, settings.port_offset).node(0)
-        self._object = AgentNode(client, folder, settings, name, self._address, list)
         self._events = EventRecorder(client, name)
+        self._object = AgentNode(client, folder, settings, name, self._address, list, self._events)
         self._records: dict[str, ProcessRecord] = {}
         self._command_lines: dict[str, list[str]] = {}
         self._ended: dict[str, float] = {}

@@ -179,8 +179,8 @@ class LiveMap(anywidget.AnyWidget):
             return
         seq = self._picture["seq"] + 1
         self._picture = {**self._picture, **news, "seq": seq, "scene": scene}
-        self._sent = time.monotonic()
         self.send({"seq": seq, "moment": time.time(), **changes, **news})
+        self._sent = time.monotonic()
         if since is not None:
             self.latencies.append(time.perf_counter() - since)
         if not self._rest_asked:

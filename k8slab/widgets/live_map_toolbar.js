@@ -19,7 +19,9 @@ class Toolbar {
     this.node.hidden = true;
     this.reader = html("section", "k8-reader");
     this.reader.hidden = true;
-    stage.append(this.node, this.reader);
+    this.toast = html("div", "k8-toast", "", { role: "status" });
+    this.toast.hidden = true;
+    stage.append(this.node, this.reader, this.toast);
   }
 
   open(uid, pod) {
@@ -86,8 +88,23 @@ class Toolbar {
       return;
     }
     if (this.uid !== uid) return;
-    this.tell(answer.text || "done", answer.state === "done" ? "good" : "bad");
+    if (answer.state === "done") {
+      // Out of the way: what happens next happens right beside the Pod.
+      const line = this.lines.get(`${verb} ${container}`);
+      this.close(true);
+      this.show(line ? `$ ${line.replace(/^\$ /, "")}` : "", answer.text || "done");
+      return;
+    }
+    this.tell(answer.text || "done", "bad");
     this.wake();
+  }
+
+  /** What was done, for some seconds, where nothing else is drawn. */
+  show(line, text) {
+    clearTimeout(this.fading);
+    this.toast.replaceChildren(html("code", "", line), html("span", "", text));
+    this.toast.hidden = false;
+    this.fading = setTimeout(() => { this.toast.hidden = true; }, 8000);
   }
 
   tell(text, tone) {
@@ -120,10 +137,12 @@ class Toolbar {
     const pod = this.pod;
     const gone = !pod || pod.look === "ghost";
     const going = pod?.look === "terminating";
+    const focused = document.activeElement; // a button that falls asleep must not take Escape with it
     for (const button of this.node.querySelectorAll(".k8-danger")) {
       const verb = button.dataset.verb;
       button.disabled = gone || !this.armed || (going && verb === "kill");
     }
+    if (this.node.contains(focused) && focused.disabled) this.node.focus({ preventScroll: true });
     const why = gone ? "This Pod is gone." : !this.armed ? this.reason || "The Kill buttons wait." :
       going ? "It is terminating already; Force kill does not wait for its grace period." : "";
     say(this.why, why);

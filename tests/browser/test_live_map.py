@@ -183,7 +183,8 @@ def test_a_kill_by_mouse_arrives_while_another_cell_runs(
     assert notebook.count(1) is None, "the cell still runs"
     assert (noted[0]["verb"], noted[0]["uid"]) == ("kill", "p3")
     until(lambda: live.locator("[data-uid=p3].k8-look-terminating").count(), "the Pod to terminate")
-    until(lambda: "deleted" in live.locator(".k8-status").inner_text(), "the answer")
+    until(lambda: "deleted" in (live.locator(".k8-toast").text_content() or ""), "the answer")
+    assert live.locator(".k8-toolbar").is_hidden(), "the toolbar must not hide what happens next"
     assert notebook.count(1) is None
     until(lambda: "woke" in notebook.output(1), "the cell's end")
     assert noted[0]["time"] < float(notebook.output(1).split()[-1])

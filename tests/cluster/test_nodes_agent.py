@@ -7,6 +7,7 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any
 
+from k8slab.processes import ProcessIdentity
 from tests.cluster.conftest import until
 from tests.cluster.node_objects import (
     container_status,
@@ -24,15 +25,20 @@ if TYPE_CHECKING:
 
 
 def agent_pid(cluster: RunningCluster, node: str) -> int:
-    """The pid of a node's agent, by its command line; 0 if there is none."""
-    wanted = ["--cluster-folder", str(cluster.folder.path), "--node", node]
+    """The pid of a node's agent; 0 if there is none."""
+    return process_of(cluster, "k8slab.node.agent", node)
+
+
+def process_of(cluster: RunningCluster, module: str, node: str) -> int:
+    """The pid of one of a node's processes, by its command line; 0 if there is none."""
+    wanted = [module, "--cluster-folder", str(cluster.folder.path), "--node", node]
     for entry in os.listdir("/proc"):
         try:
             with open(f"/proc/{entry}/cmdline") as file:
                 words = file.read().split("\0")
         except OSError:
             continue
-        if "k8slab.node.agent" in words and all(word in words for word in wanted):
+        if all(word in words for word in wanted):
             return int(entry)
     return 0
 
@@ -194,3 +200,37 @@ def test_nothing_of_a_deleted_pod_stays_on_the_node(cluster: RunningCluster, nam
     cluster.kubectl(f"-n {namespace} delete pod brief")
     # The object goes last: by now everything else is gone.
     assert not (folder / "kubelet" / uid).exists() and not (folder / "pods" / uid).exists()
+
+
+def test_a_runtime_that_is_killed_takes_its_containers_along(cluster: RunningCluster, namespace: str) -> None:
+    manifest = on_node(pod_manifest("reborn", demo()), "worker-2")
+    cluster.kubectl(f"-n {namespace} apply -f -", stdin=manifest)
+    before = when(cluster, f"-n {namespace} pod reborn", is_ready, "the Pod to be Ready")
+    pid = program(cluster, before)
+    os.kill(process_of(cluster, "k8slab.node.runtime", "worker-2"), signal.SIGKILL)
+
+    def again(pod: dict[str, Any]) -> bool:
+        return container_status(pod)["restartCount"] == 1 and is_ready(pod)
+
+    after = when(cluster, f"-n {namespace} pod reborn", again, "the container to be started again")
+    # Its parent is gone as well: it may be left as a zombie where nobody reaps.
+    assert ProcessIdentity.of(pid) is None and program(cluster, after) != pid
+    last = container_status(after)["lastState"]["terminated"]
+    # What containerd says of a container whose end it did not see.
+    assert (last["exitCode"], last["reason"]) == (255, "Unknown")
+    assert after["status"]["podIP"] == before["status"]["podIP"]
+
+
+def test_cordoning_is_told_by_the_node(cluster: RunningCluster) -> None:
+    cluster.kubectl("cordon worker-1")
+    cluster.kubectl("uncordon worker-1")
+    wanted = {
+        "Node worker-1 status is now: NodeNotSchedulable",
+        "Node worker-1 status is now: NodeSchedulable",
+    }
+
+    def told() -> bool:
+        found = json.loads(cluster.kubectl("get events --field-selector=involvedObject.kind=Node -o json"))
+        return wanted <= {each["message"] for each in found["items"]}
+
+    until(told, "the Node's Events")

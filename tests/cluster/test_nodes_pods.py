@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -316,3 +317,52 @@ def test_a_deployment_replaces_what_is_killed(cluster: RunningCluster, namespace
     heirs = [each for each in after if each["metadata"]["uid"] not in {p["metadata"]["uid"] for p in pods}]
     assert len(after) == 3 and len(heirs) == 1 and is_ready(heirs[0])
     assert heirs[0]["status"]["podIP"] not in addresses
+
+
+def test_a_pod_that_names_a_node_without_room_is_refused_by_the_node(
+    cluster: RunningCluster, namespace: str
+) -> None:
+    greedy = shell("sleep 600", resources={"requests": {"cpu": "1000"}})
+    apply(cluster, namespace, pod_manifest("greedy", greedy, nodeName="worker-1"))
+    refused = when(
+        cluster, f"-n {namespace} pod greedy", lambda p: p["status"]["phase"] == "Failed", "the refusal"
+    )
+    assert refused["status"]["reason"] == "OutOfcpu"
+    text = "Node didn't have enough resource: cpu, requested: 1000000"
+    assert refused["status"]["message"].startswith(f"Pod was rejected: {text}")
+    assert "OutOfcpu" in cluster.kubectl(f"-n {namespace} get pod greedy")
+    cluster.kubectl(f"-n {namespace} delete pod greedy --timeout=20s")
+
+
+def test_hooks_startup_probe_and_a_deadline(cluster: RunningCluster, namespace: str) -> None:
+    volumes = [{"name": "v", "emptyDir": {}}]
+    hooked = shell(
+        "trap 'echo term >> /v/story; exit 0' TERM; sleep 1; touch /v/up; while true; do sleep 0.1; done",
+        volumeMounts=[{"name": "v", "mountPath": "/v"}],
+        lifecycle={
+            "postStart": {"exec": {"command": ["sh", "-c", "echo post >> /v/story"]}},
+            "preStop": {
+                "exec": {"command": ["sh", "-c", "echo pre >> /v/story; cp /v/story /v/copy; sleep 1"]}
+            },
+        },
+        startupProbe={"exec": {"command": ["test", "-e", "/v/up"]}, "periodSeconds": 1},
+    )
+    watcher = shell("tail -n +1 -F /v/story", "watcher", volumeMounts=[{"name": "v", "mountPath": "/v"}])
+    apply(cluster, namespace, pod_manifest("hooked", hooked, watcher, volumes=volumes))
+    when(cluster, f"-n {namespace} pod hooked", is_ready, "the startup probe to succeed")
+    assert ("Unhealthy", "Startup probe failed: ") in events(cluster, namespace, "hooked")
+    late = pod_manifest("late", shell("sleep 600"), activeDeadlineSeconds=2, terminationGracePeriodSeconds=1)
+    apply(cluster, namespace, late)
+    follow = f"-n {namespace} logs -f hooked -c watcher"
+    config = f"--kubeconfig={cluster.cluster.kubeconfig}"
+    process = subprocess.Popen(
+        [str(cluster.cluster.kubectl), config, *follow.split()], stdout=subprocess.PIPE, text=True
+    )
+    cluster.kubectl(f"-n {namespace} delete pod hooked")
+    said, _ = process.communicate(timeout=30)
+    assert said.splitlines()[:2] == ["post", "pre"]
+    over = when(
+        cluster, f"-n {namespace} pod late", lambda p: p["status"]["phase"] == "Failed", "the deadline", 30
+    )
+    assert over["status"]["reason"] == "DeadlineExceeded"
+    assert over["status"]["message"] == "Pod was active on the node longer than the specified deadline"

@@ -129,6 +129,8 @@ def test_lab_becomes_jupyterlab_whose_kernels_know_the_name_lab(monkeypatch: pyt
     assert argv[1:3] == ["-m", "jupyterlab"]
     assert argv[-2:] == ["--no-browser", "--port=9999"]
     assert Path(given["PYTHONSTARTUP"]).name == "notebook_startup.py"
+    quiet = Path(given["JUPYTER_CONFIG_PATH"].split(os.pathsep)[0]) / "labconfig" / "page_config.json"
+    assert "announcements" in quiet.read_text(), "no question about news, no look at the internet"
 
 
 def test_a_user_s_own_startup_file_is_run_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

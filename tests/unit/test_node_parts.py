@@ -10,6 +10,7 @@ import pytest
 
 from k8slab.errors import ClusterStateError
 from k8slab.node import pod_spec
+from k8slab.node.admission import refusal, requested
 from k8slab.node.agent_pods import logged_run
 from k8slab.node.container_record import ContainerRecord
 from k8slab.node.kubelet_api import NotServedError
@@ -17,6 +18,7 @@ from k8slab.node.kubelet_logs import LogOptions, formatted, tail_start
 from k8slab.node.kubelet_streams import exit_status
 from k8slab.node.node_facts import HostResources, allocatable, capacity, node_conditions
 from k8slab.node.pod_addresses import PodAddresses
+from k8slab.node.quantity import parse
 from k8slab.node.static_pods import ProcessRecord, mirror_pod, mirror_status, same_configuration
 from k8slab.node.termination_message import termination_message
 from k8slab.node.unsupported import unsupported_fields
@@ -85,6 +87,54 @@ def test_a_plain_pod_asks_for_nothing_that_is_not_there() -> None:
 def test_what_has_no_effect_is_named(spec: dict[str, Any], container: dict[str, Any], field: str) -> None:
     found = unsupported_fields({"spec": {"containers": [{"name": "web", **container}], **spec}})
     assert len(found) == 1 and field in found[0][1] and "has no effect" in found[0][1]
+
+
+ROOM = {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "1Gi", "pods": "2"}
+
+
+def asking(cpu: str = "", **spec: Any) -> dict[str, Any]:
+    requests = {"requests": {"cpu": cpu}} if cpu else {}
+    return {"spec": {"containers": [{"name": "c", "resources": requests}], **spec}}
+
+
+def test_a_pod_that_no_scheduler_saw_is_refused_if_it_does_not_fit() -> None:
+    node = {"metadata": {"labels": {"disk": "ssd"}}, "spec": {}}
+    assert refusal(asking("700m"), [asking("300m")], ROOM, node) is None
+    assert refusal(asking("701m"), [asking("300m")], ROOM, node) == (
+        "OutOfcpu",
+        "Node didn't have enough resource: cpu, requested: 701, used: 300, capacity: 1000",
+    )
+    assert refusal(asking(), [asking(), asking()], ROOM, node) == (
+        "OutOfpods",
+        "Node didn't have enough resource: pods, requested: 1, used: 2, capacity: 2",
+    )
+    assert refusal(asking(nodeSelector={"disk": "ssd"}), [], ROOM, node) is None
+    wrong = refusal(asking(nodeSelector={"disk": "hdd"}), [], ROOM, node)
+    assert wrong is not None and wrong[0] == "NodeAffinity"
+    windows = refusal(asking(os={"name": "windows"}), [], ROOM, node)
+    assert windows is not None and windows[0] == "PodOSNotSupported"
+
+
+def test_only_taints_that_evict_count_on_the_node() -> None:
+    def tainted(effect: str) -> dict[str, Any]:
+        return {"spec": {"taints": [{"key": "k", "value": "v", "effect": effect}]}}
+
+    assert refusal(asking(), [], ROOM, tainted("NoSchedule")) is None
+    refused = refusal(asking(), [], ROOM, tainted("NoExecute"))
+    assert refused is not None and refused[0] == "TaintToleration"
+    for toleration in ({"operator": "Exists"}, {"key": "k", "value": "v", "effect": "NoExecute"}):
+        assert refusal(asking(tolerations=[toleration]), [], ROOM, tainted("NoExecute")) is None
+
+
+def test_what_a_pod_asks_for() -> None:
+    def container(cpu: str, **fields: Any) -> dict[str, Any]:
+        return {"name": "c", "resources": {"requests": {"cpu": cpu}}, **fields}
+
+    init = [container("100m", restartPolicy="Always"), container("500m")]
+    pod = {"spec": {"containers": [container("200m"), container("200m")], "initContainers": init}}
+    assert requested(pod, "cpu") == parse("600m")
+    pod["spec"]["resources"] = {"requests": {"cpu": "2"}}  # type: ignore[assignment]
+    assert requested(pod, "cpu") == 2
 
 
 def test_restart_policies() -> None:

@@ -1,0 +1,97 @@
+"""Whether a Pod that was bound to this node may run here; the scheduler's word is not taken for it. Pure.
+
+A Pod that names its node itself was seen by no scheduler. Reasons and texts are those of
+pkg/kubelet/lifecycle/predicate.go of Kubernetes 1.36.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from k8slab.node import pod_spec
+from k8slab.node.pod_spec import Pod
+from k8slab.node.quantity import parse, whole
+
+REASONS = {"cpu": "OutOfcpu", "memory": "OutOfmemory", "ephemeral-storage": "OutOfephemeral-storage"}
+
+
+def refusal(
+    pod: Pod, others: Iterable[Pod], allocatable: Mapping[str, str], node: Mapping[str, Any]
+) -> tuple[str, str] | None:
+    """Why a Pod may not run here: reason and message; None if it may.
+
+    Args:
+        pod: the Pod.
+        others: the node's other Pods that have not ended.
+        allocatable: the node's allocatable resources as quantities.
+        node: the Node object, for labels and taints.
+    """
+    if (pod["spec"].get("os") or {}).get("name", "linux") != "linux":
+        return "PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS"
+    running = list(others)
+    if len(running) + 1 > int(allocatable["pods"]):
+        return "OutOfpods", _insufficient("pods", 1, len(running), int(allocatable["pods"]))
+    for resource, reason in REASONS.items():
+        wanted = _count(resource, requested(pod, resource))
+        used = sum(_count(resource, requested(other, resource)) for other in running)
+        there = _count(resource, parse(allocatable[resource]))
+        if wanted and wanted > there - used:
+            return reason, _insufficient(resource, wanted, used, there)
+    labels = node.get("metadata", {}).get("labels") or {}
+    selector: Mapping[str, str] = pod["spec"].get("nodeSelector") or {}
+    if any(labels.get(key) != value for key, value in selector.items()):
+        text = "node(s) didn't match Pod's node affinity/selector"
+        return "NodeAffinity", f"Predicate NodeAffinity failed: {text}"
+    for taint in node.get("spec", {}).get("taints") or []:
+        if taint["effect"] == "NoExecute" and not _tolerated(taint, pod["spec"].get("tolerations") or []):
+            return "TaintToleration", "Predicate TaintToleration failed: node(s) had untolerated taint(s)"
+    return None
+
+
+def _insufficient(resource: str, wanted: int, used: int, there: int) -> str:
+    return (
+        f"Node didn't have enough resource: {resource}, requested: {wanted}, used: {used}, capacity: {there}"
+    )
+
+
+def _count(resource: str, amount: Decimal) -> int:
+    """An amount in the unit that the messages use: thousandths of a core, bytes."""
+    return whole(amount * 1000 if resource == "cpu" else amount)
+
+
+def requested(pod: Pod, resource: str) -> Decimal:
+    """What a Pod asks for: its containers together, or its neediest moment of initialization.
+
+    Args:
+        pod: the Pod.
+        resource: `cpu`, `memory` or `ephemeral-storage`.
+    """
+
+    def asked(owner: Mapping[str, Any]) -> Decimal:
+        return parse(((owner.get("resources") or {}).get("requests") or {}).get(resource, 0))
+
+    overhead = parse((pod["spec"].get("overhead") or {}).get(resource, 0))
+    if resource in ((pod["spec"].get("resources") or {}).get("requests") or {}):
+        return asked(pod["spec"]) + overhead
+    sidecars = most = Decimal(0)
+    for container in pod_spec.init_containers(pod):
+        if pod_spec.is_sidecar(container):
+            sidecars += asked(container)
+            most = max(most, sidecars)
+        else:
+            most = max(most, sidecars + asked(container))
+    together = sidecars + sum((asked(each) for each in pod_spec.containers(pod)), Decimal(0))
+    return max(most, together) + overhead
+
+
+def _tolerated(taint: Mapping[str, Any], tolerations: Iterable[Mapping[str, Any]]) -> bool:
+    return any(
+        each.get("effect") in (None, "", taint["effect"])
+        and (
+            (each.get("operator") == "Exists" and each.get("key") in (None, "", taint["key"]))
+            or (each.get("key") == taint["key"] and each.get("value", "") == taint.get("value", ""))
+        )
+        for each in tolerations
+    )
