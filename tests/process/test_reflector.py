@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,60 +20,13 @@ from k8slab.mirror.reflector import Reflector
 from k8slab.mirror.status import Clock
 from k8slab.mirror.store import Store
 from tests.process.fake_api_server import FakeApiServer
-
-QUICK = Clock(wait=lambda event, seconds: event.wait(seconds / 40))
-"""Pauses at a fortieth of their length; the flood test below measures the true ones."""
-
-SEEDS = int(os.environ.get("K8SLAB_MIRROR_SEEDS", "20"))
+from tests.process.watched_mirror import QUICK, Watched, until
 
 
 @pytest.fixture
 def server() -> Iterator[FakeApiServer]:
     with FakeApiServer() as fake:
         yield fake
-
-
-def until(condition: Callable[[], bool], what: str, seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.005)
-
-
-class Watched:
-    """A mirror of Pods of a fake server, and the changes it told."""
-
-    def __init__(self, server: FakeApiServer, folder: Path, read_timeout: float = 30) -> None:
-        self.server = server
-        self.changes: list[Change] = []
-        api = Api(server.kubeconfig(folder))
-        self.mirror = Mirror(api, ("pods",), read_timeout=read_timeout, clock=QUICK)
-        self.mirror.listen(self.changes.append)
-
-    def __enter__(self) -> Watched:
-        self.mirror.start()
-        self.mirror.wait_synced(10)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.mirror.stop()
-
-    def versions(self) -> dict[str, str]:
-        return {
-            pod["metadata"]["uid"]: pod["metadata"]["resourceVersion"]
-            for pod in self.mirror.store.objects("Pod")
-        }
-
-    def settled(self) -> bool:
-        return self.versions() == self.server.versions("pods")
-
-    def told(self, uid: str, verbs: list[str]) -> None:
-        """Wait until the listener has heard exactly these of an object."""
-        until(lambda: len(self.verbs(uid)) >= len(verbs), f"{verbs} of {uid}")
-        assert self.verbs(uid) == verbs
-
-    def verbs(self, uid: str) -> list[str]:
-        return [change.verb for change in self.changes if change.uid == uid]
 
 
 @pytest.fixture
@@ -366,65 +318,6 @@ def test_a_listener_that_fails_does_not_stop_the_others(watched: Watched) -> Non
     watched.server.put("pods", "web-b", "b")
     until(lambda: watched.verbs("b") == ["added"], "the change")
     until(lambda: watched.mirror._dispatcher.failures >= 2, "both failures to be counted")
-
-
-@pytest.mark.parametrize("seed", range(SEEDS))
-def test_after_any_churn_and_any_fault_the_mirror_equals_the_cluster(seed: int, tmp_path: Path) -> None:
-    chance = random.Random(seed)
-    faults = ["", "", "eof", "500", "429", "410", "in-band-410", "in-band-500", "reset", "truncated"]
-    faults += ["duplicate", "split", "unknown", "silent", "mute", "page-410", "401"]
-    with FakeApiServer() as server:
-        server.page = chance.choice([0, 3])
-        with Watched(server, tmp_path, read_timeout=0.3) as watched:
-            serial = 0
-            for _ in range(chance.randint(40, 80)):
-                name = f"web-{chance.randrange(8)}"
-                match chance.randrange(8):
-                    case 0 | 1:
-                        serial += 1
-                        server.put("pods", name, f"{seed}-{serial}")
-                    case 2 | 3 | 4:
-                        with server.changed:
-                            known = server.objects.get("pods", {}).get(name)
-                        serial += 1  # a uid never comes back
-                        uid = known["metadata"]["uid"] if known else f"{seed}-{serial}"
-                        server.put("pods", name, uid, status={"step": serial})
-                    case 5:
-                        server.delete("pods", name)
-                    case 6:
-                        server.faults.append(chance.choice(faults))
-                        if chance.random() < 0.5:
-                            server.cut()
-                    case 7 if chance.random() < 0.3:
-                        server.compact()
-                if chance.random() < 0.3:
-                    time.sleep(chance.random() / 100)
-            server.faults.clear()
-            until(watched.settled, f"the mirror to equal the cluster with seed {seed}", 10)
-            until(lambda: _told(watched.changes) == watched.versions(), "the listeners to know the same", 10)
-            changes = list(watched.changes)
-    _consistent(changes)
-
-
-def _told(changes: list[Change]) -> dict[str, str]:
-    present: dict[str, str] = {}
-    for change in list(changes):
-        if change.after is None:
-            present.pop(change.uid, None)
-        else:
-            present[change.uid] = change.after["metadata"]["resourceVersion"]
-    return present
-
-
-def _consistent(changes: list[Change]) -> None:
-    """Each change begins where the one before it ended."""
-    present: dict[str, object] = {}
-    for change in changes:
-        known = present.get(change.uid)
-        assert (known is None) == (change.verb == "added"), json.dumps(change.verb)
-        if change.verb == "modified":
-            assert change.before is known
-        present[change.uid] = change.after
 
 
 def test_the_port_of_nobody_is_retried(tmp_path: Path) -> None:

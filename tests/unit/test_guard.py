@@ -2,121 +2,19 @@
 
 from __future__ import annotations
 
-import ast
-import io
 import json
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import urllib3
-import yaml
 
 from k8slab import manifests
-from k8slab.cluster.api import Api
-from k8slab.cluster.contract import Cluster, ClusterProcess, ProcessAction, Reality
-from k8slab.errors import ClusterStateError, CommandError, ConflictError, GuardError, LabError
+from k8slab.errors import CommandError, ConflictError, GuardError, LabError
 from k8slab.guard import Guard
 from k8slab.kubectl_arguments import understand
-
-PACKAGE = Path(__file__).parents[2] / "k8slab"
-UUID = "11111111-2222-3333-4444-555555555555"
-
-
-class FakeCluster(Cluster):
-    name = "default"
-    backend = "embedded"
-    context = "c"
-    isolation = "plain"
-    reason = "a test"
-
-    def __init__(self, folder: Path, owned: bool = True) -> None:
-        self.uuid = UUID if owned else ""
-        self.owned = owned
-        self.kubeconfig = folder / "admin.yaml"
-        (folder / "ca.crt").write_text("authority")
-        write_kubeconfig(self.kubeconfig, "https://127.1.255.1:6443")
-        self.kubectl = folder / "kubectl"
-        self.log = folder / "kubectl.log"
-        # Prints what it was given, its input and its environment, as JSON.
-        self.kubectl.write_text(
-            "#!/usr/bin/python3\nimport json, os, sys\n"
-            f"with open({str(self.log)!r}, 'w') as log:\n"
-            "    json.dump([sys.argv[1:], sys.stdin.read(), dict(os.environ)], log)\n"
-            "print('done')\n"
-        )
-        self.kubectl.chmod(0o755)
-
-    def ran(self) -> tuple[list[str], str, dict[str, str]]:
-        argv, stdin, environment = json.loads(self.log.read_text())
-        return argv, stdin, environment
-
-    def info(self) -> dict[str, Any]:
-        return {}
-
-    def reality(self) -> tuple[Reality, ...]:
-        return ()
-
-    def url(self, address: str, port: int) -> str | None:
-        return None
-
-    def processes(self) -> tuple[ClusterProcess, ...]:
-        return ()
-
-    def process(self, name: str, action: ProcessAction) -> ClusterProcess:
-        raise ClusterStateError("none")
-
-    def close(self) -> None:
-        pass
-
-    def delete(self) -> None:
-        pass
-
-
-def write_kubeconfig(path: Path, server: str) -> None:
-    content = {
-        "clusters": [{"name": "k", "cluster": {"server": server, "certificate-authority": "ca.crt"}}],
-        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
-        "current-context": "c",
-    }
-    path.write_text(yaml.safe_dump(content))
-
-
-class FakeApi(Api):
-    """Answers the marker and any Pod, and keeps every request."""
-
-    def __init__(self, kubeconfig: Path) -> None:
-        super().__init__(kubeconfig)
-        self.requests: list[tuple[str, str, Any]] = []
-        self.marker: dict[str, Any] = {"metadata": {"uid": "m"}, "data": {"uuid": UUID}}
-        self.pod_uid = "uid-1"
-        self.status = 200
-
-    def open(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None = None,
-        body: Any = None,
-        content_type: str = "application/json",
-        timeout: tuple[float, float] = (5, 30),
-    ) -> urllib3.BaseHTTPResponse:
-        self.requests.append((method, path, body))
-        answer: dict[str, Any] = {}
-        status = self.status
-        if path.endswith("/k8slab-owner"):
-            answer, status = self.marker, 200 if self.marker else 404
-        elif method == "GET":
-            answer = {"metadata": {"uid": self.pod_uid}}
-        return urllib3.HTTPResponse(
-            io.BytesIO(json.dumps(answer).encode()), status=status, preload_content=False
-        )
-
-    @property
-    def changes(self) -> list[tuple[str, str, Any]]:
-        return [each for each in self.requests if each[0] != "GET"]
+from tests.unit.guarded_cluster import UUID, FakeApi, FakeCluster, write_kubeconfig
 
 
 @pytest.fixture(autouse=True)
@@ -464,81 +362,3 @@ def test_a_manifest_given_to_kubectl_is_read_first(
     with pytest.raises(GuardError, match="belongs to Kubernetes itself"):
         guard.kubectl("ch", ["apply", "-R", "-f", str(file.parent)])
     assert not cluster.log.exists()
-
-
-# --- one gate for all writes -------------------------------------------------------------------
-
-BACKENDS = ("cluster", "node", "network")
-"""What a cluster itself is made of; they act as its components, not as the lab."""
-
-GATE = {"guard.py", "kubectl_program.py"}
-
-
-def lab_sources() -> list[Path]:
-    backend = {"api_client.py", "api_watch.py", "commands.py", "processes.py", "linux.py"}
-    return [
-        path
-        for path in PACKAGE.rglob("*.py")
-        if path.relative_to(PACKAGE).parts[0] not in BACKENDS and path.name not in backend
-    ]
-
-
-def calls(tree: ast.AST) -> list[ast.Call]:
-    return [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-
-
-def imported(tree: ast.AST) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return names
-
-
-def writes(tree: ast.AST) -> list[int]:
-    """Lines that send something other than GET: `x.open("POST", ...)`, or a method nobody can read here."""
-    lines = []
-    for call in calls(tree):
-        if not (isinstance(call.func, ast.Attribute) and call.func.attr in ("open", "request", "call_api")):
-            continue
-        if isinstance(call.func.value, ast.Name) and call.func.value.id == "os":
-            continue
-        first = call.args[0] if call.args else None
-        sent = first.value if isinstance(first, ast.Constant) else None
-        api_like = len(call.args) >= 2 and isinstance(call.func, ast.Attribute)
-        if sent in ("POST", "PUT", "PATCH", "DELETE") or (
-            api_like and first is not None and not isinstance(first, ast.Constant)
-        ):
-            lines.append(call.lineno)
-    return lines
-
-
-def test_nothing_but_the_guard_sends_a_change() -> None:
-    sources = lab_sources()
-    assert len(sources) > 30
-    for path in sources:
-        tree = ast.parse(path.read_text())
-        found = writes(tree)
-        if path.name in GATE:
-            continue
-        assert not found, f"{path} sends changes in lines {found}; they belong to guard.py"
-
-
-def test_nothing_but_the_guard_runs_kubectl() -> None:
-    for path in lab_sources():
-        names = imported(ast.parse(path.read_text()))
-        if path.name not in GATE:
-            assert "k8slab.commands.run" not in names, path
-        if path.name != "guard.py":
-            assert not {name for name in names if name.startswith("k8slab.kubectl_program")}, path
-        assert not {"subprocess", "http.client", "requests", "urllib.request"} & names, path
-        assert not {name for name in names if name.split(".")[0] == "kubernetes"}, path
-
-
-def test_the_walk_finds_what_it_is_for() -> None:
-    assert writes(ast.parse('api.open("POST", "/x")')) == [1]
-    assert writes(ast.parse("api.open(method, '/x')")) == [1]
-    assert writes(ast.parse('api.open("GET", "/x")')) == []
-    assert writes(ast.parse((PACKAGE / "guard.py").read_text()))

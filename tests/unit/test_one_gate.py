@@ -1,0 +1,83 @@
+"""One gate for all writes: nothing in the lab but the guard changes a cluster."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[2] / "k8slab"
+
+BACKENDS = ("cluster", "node", "network")
+"""What a cluster itself is made of; they act as its components, not as the lab."""
+
+GATE = {"guard.py", "kubectl_program.py"}
+
+
+def lab_sources() -> list[Path]:
+    backend = {"api_client.py", "api_watch.py", "commands.py", "processes.py", "linux.py"}
+    return [
+        path
+        for path in PACKAGE.rglob("*.py")
+        if path.relative_to(PACKAGE).parts[0] not in BACKENDS and path.name not in backend
+    ]
+
+
+def calls(tree: ast.AST) -> list[ast.Call]:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+
+
+def imported(tree: ast.AST) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def writes(tree: ast.AST) -> list[int]:
+    """Lines that send something other than GET: `x.open("POST", ...)`, or a method nobody can read here."""
+    lines = []
+    for call in calls(tree):
+        if not (isinstance(call.func, ast.Attribute) and call.func.attr in ("open", "request", "call_api")):
+            continue
+        if isinstance(call.func.value, ast.Name) and call.func.value.id == "os":
+            continue
+        first = call.args[0] if call.args else None
+        sent = first.value if isinstance(first, ast.Constant) else None
+        api_like = len(call.args) >= 2 and isinstance(call.func, ast.Attribute)
+        if sent in ("POST", "PUT", "PATCH", "DELETE") or (
+            api_like and first is not None and not isinstance(first, ast.Constant)
+        ):
+            lines.append(call.lineno)
+    return lines
+
+
+def test_nothing_but_the_guard_sends_a_change() -> None:
+    sources = lab_sources()
+    assert len(sources) > 30
+    for path in sources:
+        tree = ast.parse(path.read_text())
+        found = writes(tree)
+        if path.name in GATE:
+            continue
+        assert not found, f"{path} sends changes in lines {found}; they belong to guard.py"
+
+
+def test_nothing_but_the_guard_runs_kubectl() -> None:
+    for path in lab_sources():
+        names = imported(ast.parse(path.read_text()))
+        if path.name not in GATE:
+            assert "k8slab.commands.run" not in names, path
+        if path.name != "guard.py":
+            assert not {name for name in names if name.startswith("k8slab.kubectl_program")}, path
+        assert not {"subprocess", "http.client", "requests", "urllib.request"} & names, path
+        assert not {name for name in names if name.split(".")[0] == "kubernetes"}, path
+
+
+def test_the_walk_finds_what_it_is_for() -> None:
+    assert writes(ast.parse('api.open("POST", "/x")')) == [1]
+    assert writes(ast.parse("api.open(method, '/x')")) == [1]
+    assert writes(ast.parse('api.open("GET", "/x")')) == []
+    assert writes(ast.parse((PACKAGE / "guard.py").read_text()))
