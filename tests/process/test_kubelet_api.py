@@ -78,7 +78,7 @@ async def test_who_may_ask_a_kubelet_what(
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     monkeypatch.setattr(kubelet_api, "KUBELET_PORT", port)
-    (tmp_path / "0.log").write_text(line("hello"))
+    (tmp_path / "0.log").write_text("2026-01-01T00:00:00.000000000Z stdout F hello\n")
     async with (
         KubeletApi(pki, "127.0.0.1", "n", OnePod(tmp_path / "0.log")),
         aiohttp.ClientSession() as session,
