@@ -84,6 +84,24 @@ def processes_of_cluster(uuid: str) -> Iterator[ProcessIdentity]:
                 yield identity
 
 
+def reap_orphans(own: Iterable[int]) -> None:
+    """Take the exit status of adopted processes that have ended, so that none stays a zombie.
+
+    Args:
+        own: pids of children that somebody else waits for; those are left alone.
+    """
+    known = set(own)
+    while True:
+        try:
+            # WNOWAIT looks without taking: a child of somebody else's must keep its status.
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        if ended is None or ended.si_pid in known:
+            return
+        os.waitpid(ended.si_pid, 0)
+
+
 def end_processes(identities: Iterable[ProcessIdentity], grace: float = 2.0) -> list[ProcessIdentity]:
     """End processes: SIGTERM, then SIGKILL after `grace` seconds.
 

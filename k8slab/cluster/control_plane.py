@@ -161,6 +161,9 @@ def controller_manager(folder: ClusterFolder, settings: ClusterSettings) -> Proc
         "node-cidr-mask-size": 20,
         "service-cluster-ip-range": plan.services,
         "cluster-name": f"k8slab-{settings.name}",
+        # The default of 20 a second spares a big cluster's API server; here the start would wait for it.
+        "kube-api-qps": 1000,
+        "kube-api-burst": 2000,
     }
     return _component("kube-controller-manager", settings, flags)
 

@@ -19,6 +19,7 @@ from collections.abc import Awaitable
 from dataclasses import replace
 from pathlib import Path
 
+from k8slab import linux
 from k8slab.cluster import start_sequence
 from k8slab.cluster.control_plane import ProcessSpecification
 from k8slab.cluster.journal import Journal, State
@@ -27,7 +28,13 @@ from k8slab.cluster.supervised import SupervisedProcess
 from k8slab.cluster.supervisor_socket import serve
 from k8slab.errors import ClusterStateError, LabError, StartError
 from k8slab.folders import ClusterFolder, ClusterSettings
-from k8slab.processes import CLUSTER_VARIABLE, ProcessIdentity, end_processes, processes_of_cluster
+from k8slab.processes import (
+    CLUSTER_VARIABLE,
+    ProcessIdentity,
+    end_processes,
+    processes_of_cluster,
+    reap_orphans,
+)
 
 RESTART_DELAYS = (0.0, 1.0, 2.0, 4.0, 8.0)
 """Seconds before a process that ended by itself is started again; the last one repeats."""
@@ -86,6 +93,7 @@ class Supervisor:
             while not self.ended.is_set() and not self.leases.expired():
                 if starting.done():
                     starting.result()
+                reap_orphans(each.pid for each in self.processes.values() if each.pid is not None)
                 try:
                     await asyncio.wait_for(self.ended.wait(), 0.05 if not starting.done() else 0.5)
                 except TimeoutError:
@@ -229,6 +237,7 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     os.umask(0o077)
+    linux.adopt_orphans()
     claim = socket.socket(fileno=arguments.claim)
     claim.set_inheritable(False)
     with claim:

@@ -15,7 +15,12 @@ import pytest
 from k8slab.cluster.control_plane import ProcessSpecification
 from k8slab.cluster.supervised import SupervisedProcess
 from k8slab.errors import StartError
-from k8slab.processes import CLUSTER_VARIABLE, ProcessIdentity, end_processes, processes_of_cluster
+from k8slab.processes import (
+    CLUSTER_VARIABLE,
+    ProcessIdentity,
+    end_processes,
+    processes_of_cluster,
+)
 
 
 def supervised(tmp_path: Path, script: str, changes: list[str] | None = None) -> SupervisedProcess:
@@ -108,3 +113,33 @@ def test_a_recycled_pid_is_never_touched(sleeper: subprocess.Popen[bytes]) -> No
     assert sleeper.poll() is None
     assert end_processes([identity]) == []
     assert sleeper.wait(5) == -signal.SIGTERM
+
+
+ORPHANS = """
+import os, subprocess, sys, time
+from k8slab import linux
+from k8slab.processes import reap_orphans
+linux.adopt_orphans()
+parent = subprocess.Popen(["/bin/sh", "-c", "sleep 0.1 & echo $!"], stdout=subprocess.PIPE, text=True)
+orphan = int(parent.communicate()[0])
+deadline = time.monotonic() + 10
+while os.path.exists(f"/proc/{orphan}") and time.monotonic() < deadline:
+    reap_orphans([])
+    time.sleep(0.01)
+print(os.path.exists(f"/proc/{orphan}"))
+"""
+
+
+def test_adopted_processes_leave_no_zombies() -> None:
+    ran = subprocess.run([sys.executable, "-c", ORPHANS], capture_output=True, text=True, timeout=30)
+    assert ran.stdout.strip() == "False", ran.stderr
+
+
+def test_reaping_leaves_the_children_of_others_their_status() -> None:
+    program = (
+        "import os, subprocess; from k8slab.processes import reap_orphans\n"
+        "child = subprocess.Popen(['/bin/sh', '-c', 'exit 7'])\n"
+        "os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT); reap_orphans([child.pid]); print(child.wait())"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    assert ran.stdout.strip() == "7", ran.stderr
