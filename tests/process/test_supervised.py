@@ -139,7 +139,8 @@ def test_reaping_leaves_the_children_of_others_their_status() -> None:
     program = (
         "import os, subprocess; from k8slab.processes import reap_orphans\n"
         "child = subprocess.Popen(['/bin/sh', '-c', 'exit 7'])\n"
-        "os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT); reap_orphans([child.pid]); print(child.wait())"
+        "os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT); reap_orphans([child.pid]); "
+        "print(child.wait())"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
     assert ran.stdout.strip() == "7", ran.stderr
