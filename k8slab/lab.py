@@ -31,7 +31,7 @@ from k8slab.session.actions import PodActions
 from k8slab.session.chapter_files import manifest_path, next_step, shown_path, table_of_manifests
 from k8slab.session.judge import ExerciseRun, Judge, PredictionRun
 from k8slab.session.plain_words import in_plain_words
-from k8slab.session.pods import PodList, PodRow, find_pod, list_pods
+from k8slab.session.pods import PodList, PodRow, find_pod, list_coming_pods
 from k8slab.session.running import Running, kubectl_words, run_for_a_while
 from k8slab.session.services import find_service
 from k8slab.session.session import Session
@@ -160,7 +160,7 @@ class Lab:
             selector: a label selector such as `app=web`, or a word for the label `app`; all Pods if empty.
         """
         session = self._live()
-        return list_pods(session.api, session.namespace, selector)
+        return list_coming_pods(session.api, session.namespace, selector)
 
     @in_plain_words
     def kill(self, pod: PodRow | str, force: bool = False) -> Text:

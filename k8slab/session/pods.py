@@ -16,6 +16,12 @@ from k8slab.mirror.changes import Object, epoch
 COLUMNS = ("NAME", "READY", "STATUS", "RESTARTS", "AGE", "IP", "NODE")
 
 
+COMING_SECONDS = 1.5
+"""How long `lab.pods` waits for Pods that an owner wants: no call may hold a kernel for 2 s."""
+
+_OWNERS = ("replicasets", "deployments", "statefulsets")
+
+
 @dataclass(frozen=True)
 class PodRow:
     """One Pod as it was when it was looked at; what is done with it is done to this uid and no other.
@@ -126,6 +132,29 @@ def list_pods(api: Api, namespace: str, selector: str) -> PodList:
     objects, _ = api.list("pods", namespace, labels=labels)
     rows = sorted((row_of(each) for each in objects), key=lambda row: row.leaving)
     return PodList(tuple(rows), f"No Pod in {namespace}" + (f" has the label {labels}." if labels else "."))
+
+
+def list_coming_pods(api: Api, namespace: str, selector: str) -> PodList:
+    """As `list_pods`; where there are none but an owner wants some, it waits a moment for the first.
+
+    A cell that runs right after `lab.apply` (Run All does that) is quicker than the controllers.
+
+    Args:
+        api: the cluster.
+        namespace: where to look.
+        selector: as for `list_pods`.
+    """
+    deadline = time.monotonic() + COMING_SECONDS
+    found = list_pods(api, namespace, selector)
+    while not found and time.monotonic() < deadline and _wants_pods(api, namespace):
+        time.sleep(0.05)
+        found = list_pods(api, namespace, selector)
+    return found
+
+
+def _wants_pods(api: Api, namespace: str) -> bool:
+    owners = (each for plural in _OWNERS for each in api.list(plural, namespace)[0])
+    return any(owner["spec"].get("replicas", 1) > 0 for owner in owners)
 
 
 def row_of(pod: Object) -> PodRow:
