@@ -144,7 +144,7 @@ def _apply(session: Session, progress: Progress) -> None:
     path = manifest_path(STORY.name, "web.yaml")
     words = ["apply", "-f", shown_path(path)]
     progress.line(f"$ kubectl {' '.join(words)} -n {session.namespace}")
-    done = session.guard.apply(session.namespace, manifests.read(path), words)
+    done = session.apply(manifests.read(path), words)
     for line in done.stdout.splitlines():
         progress.line(line)
 

@@ -132,7 +132,7 @@ class Lab:
         path = manifest_path(session.chapter.name, name)
         documents = manifests.read(path)
         words = ["apply", "-f", shown_path(path)]
-        return run_for_a_while(words, lambda: session.guard.apply(session.namespace, documents, words))
+        return run_for_a_while(words, lambda: session.apply(documents, words))
 
     @in_plain_words
     def kubectl(self, line: str) -> Running:
@@ -150,7 +150,7 @@ class Lab:
                     " -n ", " ", 0
                 ),
             )
-        return run_for_a_while(words, lambda: session.guard.kubectl(session.namespace, words))
+        return run_for_a_while(words, lambda: session.kubectl(words))
 
     @in_plain_words
     def pods(self, selector: str = "") -> PodList:

@@ -68,10 +68,11 @@ async def start(launcher: Launcher) -> None:
         workers.append(launcher.launch(control_plane.agent(folder, node)))
     await until(listens(settings, API_SERVER_PORT), "kube-apiserver", *core)
     launcher.reached("kube-apiserver listens")
-    core.append(launcher.launch(control_plane.controller_manager(folder, settings)))
-    core.append(launcher.launch(control_plane.scheduler(folder, settings)))
     await until(answers_ready(admin), "kube-apiserver", *core)
     launcher.reached("the API server is ready")
+    # Earlier they would only wait for it, on cores that it needs for its own start.
+    core.append(launcher.launch(control_plane.controller_manager(folder, settings)))
+    core.append(launcher.launch(control_plane.scheduler(folder, settings)))
     for path, body in first_objects(settings):
         await until(created(admin, path, body), path, *core)
     await until(nodes_are_ready(admin, set(settings.nodes)), "every node", *core, *switch, *workers)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Sequence
 
 from k8slab.chapters.evidence import Evidence
 from k8slab.chapters.exercises import Chapter
 from k8slab.cluster.api import KINDS, Api
 from k8slab.cluster.contract import Cluster
+from k8slab.commands import Completed
 from k8slab.errors import LabError, NotFoundError, WaitTimeoutError
 from k8slab.guard import Guard
+from k8slab.kubectl_arguments import understand
+from k8slab.manifests import Document
 from k8slab.mirror.mirror import Mirror
 from k8slab.mirror.timeline import Timeline
 from k8slab.progress import Progress
@@ -75,9 +79,24 @@ class Session:
         self.mirror.listen(self.timeline.record)
         self.mirror.start()
         self.mirror.wait_synced()
-        self._wait_for_account()
         self.since = time.time()
         return created
+
+    def apply(self, documents: Sequence[Document], words: Sequence[str]) -> Completed:
+        """Apply manifests through the guard, once the namespace can take Pods.
+
+        Args:
+            documents: the objects.
+            words: the kubectl line that does the same.
+        """
+        self._wait_for_account()
+        return self.guard.apply(self.namespace, documents, words)
+
+    def kubectl(self, words: Sequence[str]) -> Completed:
+        """Run a kubectl line through the guard; one that changes something waits as `apply` does."""
+        if understand(words).changes:
+            self._wait_for_account()
+        return self.guard.kubectl(self.namespace, words)
 
     def evidence(self) -> Evidence:
         """What a check judges by, at this moment."""
