@@ -135,7 +135,7 @@ def list_pods(api: Api, namespace: str, selector: str) -> PodList:
 
 
 def list_coming_pods(api: Api, namespace: str, selector: str) -> PodList:
-    """As `list_pods`; where there are none but an owner wants some, it waits a moment for the first.
+    """As `list_pods`; it waits a moment for Pods that an owner wants, and for new ones to be placed.
 
     A cell that runs right after `lab.apply` (Run All does that) is quicker than the controllers.
 
@@ -146,7 +146,9 @@ def list_coming_pods(api: Api, namespace: str, selector: str) -> PodList:
     """
     deadline = time.monotonic() + COMING_SECONDS
     found = list_pods(api, namespace, selector)
-    while not found and time.monotonic() < deadline and _wants_pods(api, namespace):
+    while time.monotonic() < deadline and (
+        any(not row.node for row in found) if found else _wants_pods(api, namespace)
+    ):
         time.sleep(0.05)
         found = list_pods(api, namespace, selector)
     return found
