@@ -30,7 +30,9 @@ def check_summary(summary: dict[str, Any]) -> None:
     phases = summary["healing"]["phases"]
     assert list(phases) == ["replacement created", "scheduled", "process started", "ready", "in endpoints"]
     assert all(seconds >= 0 for seconds in phases.values())
-    assert summary["healing"]["healed"] == max(phases["in endpoints"], phases["ready"])
+    # The victim was in endpoints, so its heir has healed the gap when it is; the Pod's own
+    # condition comes by another watch and may be noticed a moment later.
+    assert summary["healing"]["healed"] == phases["in endpoints"]
     requests = summary["requests"]
     assert requests["sent"] == requests["answered"] + requests["failed"]
     assert requests["failed"] == 0, requests["failures"]
