@@ -146,9 +146,7 @@ class Lab:
         if understand(words).endless:
             raise LabError(
                 f"`kubectl {shlex.join(words)}` would wait for you, or never end by itself.",
-                f"Type it in a terminal: k8slab kubectl -n {session.namespace} {shlex.join(words)}".replace(
-                    " -n ", " ", 0
-                ),
+                f"Type it in a terminal: k8slab kubectl -n {session.namespace} {shlex.join(words)}",
             )
         return run_for_a_while(words, lambda: session.kubectl(words))
 
