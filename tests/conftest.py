@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.embedded_clusters import EmbeddedClusters
 from tests.sweep import Surroundings
 from tests.tiers import SANDBOXED, TIERS, is_required, required_and_blocked, tier_of
 
@@ -84,6 +85,14 @@ def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     problems = [*surroundings.processes_left(), *surroundings.files_left()]
     assert not problems, "\n".join(problems)
+
+
+@pytest.fixture(scope="session")
+def embedded_clusters(nothing_is_left: None) -> Iterator[EmbeddedClusters]:
+    """The run's shared clusters; they end before the run looks for what it left."""
+    clusters = EmbeddedClusters()
+    yield clusters
+    clusters.close()
 
 
 def _state(problem: str) -> str:

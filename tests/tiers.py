@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REQUIRE_VARIABLE = "K8SLAB_REQUIRE_TIERS"
+GIVEN_KUBECONFIG = "K8SLAB_TEST_KUBECONFIG"
+"""Names the cluster that tests/cluster is run against instead of embedded ones."""
+
 CHROMIUM_PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -49,6 +52,10 @@ def _no_browser() -> str:
     return ""
 
 
+def _no_cluster() -> str:
+    return "" if os.environ.get(GIVEN_KUBECONFIG) else _no_linux()
+
+
 def _no_sandbox() -> str:
     if _no_linux():
         return _no_linux()
@@ -57,13 +64,14 @@ def _no_sandbox() -> str:
     return obstacle()
 
 
-# The cluster tier comes last: its clusters live to the end of the session and hold much memory.
+# The clusters of the last two tiers live to the end of the session and hold much memory.
 TIERS = (
     Tier("unit", _nothing),
     Tier("process", _no_linux),
     Tier("notebooks", _no_linux),
     Tier("browser", _no_browser),
-    Tier("cluster", _no_linux),
+    Tier("embedded", _no_linux),
+    Tier("cluster", _no_cluster),
 )
 SANDBOXED = Tier("sandboxed", _no_sandbox)
 

@@ -12,6 +12,7 @@ import ssl
 from typing import Any
 
 from k8slab.cluster.identities import ADMIN_GROUP, CONTROL_PLANE_NODE, plan_of
+from k8slab.cluster.roles import GROUP, binding, role_objects
 from k8slab.errors import ApiError, ConflictError
 from k8slab.folders import ClusterFolder, ClusterSettings
 from k8slab.network.addresses import API_SERVER_PORT
@@ -93,36 +94,10 @@ class SuperAdmin:
 
 def first_objects(settings: ClusterSettings) -> list[tuple[str, dict[str, Any]]]:
     """The objects a fresh cluster gets, each with the path of its collection."""
-    rbac = "/apis/rbac.authorization.k8s.io/v1"
-    group = "rbac.authorization.k8s.io"
+    admins = {"kind": "Group", "name": ADMIN_GROUP, "apiGroup": GROUP}
     return [
-        (
-            f"{rbac}/clusterrolebindings",
-            _binding(ADMIN_GROUP, "cluster-admin", {"kind": "Group", "name": ADMIN_GROUP, "apiGroup": group}),
-        ),
-        (
-            f"{rbac}/clusterroles",
-            {
-                "apiVersion": f"{group}/v1",
-                "kind": "ClusterRole",
-                "metadata": {"name": "k8slab:network"},
-                "rules": [
-                    {
-                        "apiGroups": ["", "discovery.k8s.io"],
-                        "resources": ["services", "endpointslices", "pods", "nodes"],
-                        "verbs": ["get", "list", "watch"],
-                    }
-                ],
-            },
-        ),
-        (
-            f"{rbac}/clusterrolebindings",
-            _binding(
-                "k8slab:network",
-                "k8slab:network",
-                {"kind": "User", "name": "k8slab:network", "apiGroup": group},
-            ),
-        ),
+        (f"/apis/{GROUP}/v1/clusterrolebindings", binding(ADMIN_GROUP, "cluster-admin", admins)),
+        *role_objects(),
         (
             "/api/v1/nodes",
             {
@@ -145,14 +120,3 @@ def first_objects(settings: ClusterSettings) -> list[tuple[str, dict[str, Any]]]
             },
         ),
     ]
-
-
-def _binding(name: str, role: str, subject: dict[str, str]) -> dict[str, Any]:
-    group = "rbac.authorization.k8s.io"
-    return {
-        "apiVersion": f"{group}/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": name},
-        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
-        "subjects": [subject],
-    }

@@ -36,7 +36,7 @@ class ClusterProcess:
 
     Args:
         name: such as `etcd` or `worker-1-agent`.
-        kind: `component`, `node` or `network`.
+        kind: `component`, `node`, `network` or `addon`.
         state: `running`, `stopped` or `failed`.
         pid: its process id, or None while it does not run.
         started: when it was last started, in seconds since the epoch.

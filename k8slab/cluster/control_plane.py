@@ -40,7 +40,7 @@ class ProcessSpecification:
 
     Args:
         name: such as `etcd`; its log has the same name.
-        kind: `component`, `network` or `node`.
+        kind: `component`, `network`, `addon` or `node`.
         argv: program and arguments.
         enter_switch: whether it starts inside the user namespace of the switch.
     """
@@ -185,6 +185,11 @@ def switch(folder: ClusterFolder) -> ProcessSpecification:
 def network(folder: ClusterFolder) -> ProcessSpecification:
     """The lab network: egress and Services."""
     return _ours("network", "network", "k8slab.network", folder)
+
+
+def addons(folder: ClusterFolder) -> ProcessSpecification:
+    """What a cluster gets beside its core: metrics, storage, the cloud's load balancers."""
+    return _ours("addons", "addon", "k8slab.addons", folder)
 
 
 def runtime(folder: ClusterFolder, settings: ClusterSettings, node: str) -> ProcessSpecification:

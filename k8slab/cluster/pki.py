@@ -12,6 +12,7 @@ import os
 from k8slab.cluster.certificates import CertificateAuthority, KeyPair, new_key, private_pem, public_pem
 from k8slab.cluster.identities import ADMIN_GROUP, CONTROL_PLANE_NODE, api_server_url, plan_of
 from k8slab.cluster.kubeconfig import kubeconfig
+from k8slab.cluster.roles import ROLES
 from k8slab.folders import ClusterFolder, ClusterSettings
 
 API_SERVER_NAMES = (
@@ -57,7 +58,7 @@ def write_pki(folder: ClusterFolder, settings: ClusterSettings) -> None:
         "admin": ("kubernetes-admin", (ADMIN_GROUP,)),
         "controller-manager": ("system:kube-controller-manager", ()),
         "scheduler": ("system:kube-scheduler", ()),
-        "network": ("k8slab:network", ()),
+        **{name: (f"k8slab:{name}", ()) for name in ROLES},
     }
     for index, node in enumerate((CONTROL_PLANE_NODE, *settings.nodes)):
         users[node] = (f"system:node:{node}", ("system:nodes",))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from k8slab.cluster import control_plane
+from k8slab.cluster.addon_objects import addon_objects
 from k8slab.cluster.bootstrap import SuperAdmin, first_objects
 from k8slab.cluster.identities import CONTROL_PLANE_NODE, plan_of
 from k8slab.cluster.supervised import SupervisedProcess
@@ -78,6 +79,9 @@ async def start(launcher: Launcher) -> None:
     await until(nodes_are_ready(admin, set(settings.nodes)), "every node", *core, *switch, *workers)
     launcher.reached("all nodes are Ready")
     launcher.launch(control_plane.agent(folder, CONTROL_PLANE_NODE))
+    for path, body in addon_objects(folder, settings):
+        await until(created(admin, path, body), path, *core)
+    launcher.launch(control_plane.addons(folder))
 
 
 async def until(condition: Condition, what: str, *watched: SupervisedProcess) -> None:

@@ -183,7 +183,7 @@ class Supervisor:
         """End all in reverse order; what asks the API server ends before it, and etcd last."""
         by_kind = [
             [each for each in self.processes.values() if each.specification.kind == "node"],
-            [each for each in self.processes.values() if each.specification.kind == "network"],
+            [each for each in self.processes.values() if each.specification.kind in ("network", "addon")],
             [each for name, each in self.processes.items() if name.startswith("kube-")],
             list(self.processes.values()),
         ]

@@ -1,48 +1,106 @@
-"""A real embedded cluster for each level of isolation, shared by the tests of this tier."""
+"""A cluster that is asked through kubectl alone. Nothing here knows k8slab's package.
+
+With `K8SLAB_TEST_KUBECONFIG` the same tests run against that cluster's current context; otherwise against an
+embedded cluster of each level of isolation.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
+import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
 
 import pytest
 
-from k8slab.cluster.api import Api
-from k8slab.cluster.embedded import EmbeddedCluster, open_embedded
-from k8slab.commands import run
-from k8slab.folders import ClusterFolder
-from k8slab.progress import SilentProgress
+from tests.cluster.differences import DIFFERENCES
 
 T = TypeVar("T")
 
+GIVEN = "K8SLAB_TEST_KUBECONFIG"
+KINDS = ("given",) if os.environ.get(GIVEN) else ("sandboxed", "plain")
+
 
 @dataclass(frozen=True)
-class RunningCluster:
-    """An embedded cluster under test."""
+class ClusterUnderTest:
+    """A cluster, as far as a kubeconfig shows it.
 
-    cluster: EmbeddedCluster
-    api: Api
+    Args:
+        kind: `sandboxed`, `plain`, or `given`.
+        kubectl_program: the kubectl to ask with.
+        kubeconfig: the file to ask with.
+    """
 
-    @property
-    def folder(self) -> ClusterFolder:
-        return self.cluster.folder
+    kind: str
+    kubectl_program: Path
+    kubeconfig: Path
 
-    @property
-    def isolation(self) -> str:
-        return self.cluster.isolation
+    def argv(self, line: str) -> list[str]:
+        """The whole command of a kubectl line."""
+        return [str(self.kubectl_program), f"--kubeconfig={self.kubeconfig}", *shlex.split(line)]
 
-    def kubectl(
-        self, arguments: str, timeout: float = 60, stdin: str | None = None, check: bool = True
-    ) -> str:
-        """Run the real kubectl; its standard output, or with check=False both outputs."""
-        argv = [str(self.cluster.kubectl), f"--kubeconfig={self.cluster.kubeconfig}", *shlex.split(arguments)]
-        completed = run(argv, timeout=timeout, input=stdin, check=check)
-        return completed.stdout if check else completed.stdout + completed.stderr
+    def run(
+        self, line: str, stdin: str | None = None, timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a kubectl line, whatever becomes of it."""
+        return subprocess.run(
+            self.argv(line), input=stdin, capture_output=True, text=True, timeout=timeout, check=False
+        )
+
+    def kubectl(self, line: str, stdin: str | None = None, timeout: float = 60) -> str:
+        """Run a kubectl line that must succeed; its standard output."""
+        done = self.run(line, stdin, timeout)
+        assert done.returncode == 0, (
+            f"kubectl {line}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
+        )
+        return done.stdout
+
+    def get(self, line: str) -> dict[str, Any]:
+        """`kubectl get` as JSON, such as `-n x pod web`."""
+        found: dict[str, Any] = json.loads(self.kubectl(f"get {line} -o json"))
+        return found
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def cluster(request: pytest.FixtureRequest) -> ClusterUnderTest:
+    """The cluster to ask; one after the other where there are several kinds."""
+    kind: str = request.param
+    if kind == "given":
+        kubectl = shutil.which("kubectl")
+        assert kubectl is not None, f"{GIVEN} is set, and there is no kubectl on PATH to ask it with"
+        return ClusterUnderTest(kind, Path(kubectl), Path(os.environ[GIVEN]))
+    embedded = request.getfixturevalue("embedded_clusters").at(kind)
+    return ClusterUnderTest(kind, embedded.kubectl, embedded.kubeconfig)
+
+
+@pytest.fixture(autouse=True)
+def expectations(request: pytest.FixtureRequest) -> None:
+    """Leave out what this kind of cluster is known to lack: `@pytest.mark.needs("own network")`."""
+    for marker in request.node.iter_markers("needs"):
+        for name in marker.args:
+            difference = DIFFERENCES[name]
+            if request.getfixturevalue("cluster").kind in difference.lacking:
+                pytest.skip(difference.reason)
+
+
+@pytest.fixture
+def namespace(cluster: ClusterUnderTest) -> Iterator[str]:
+    """A namespace of the test's own, removed in the background afterwards."""
+    name = f"t-{uuid4().hex[:8]}"
+    cluster.kubectl(f"create namespace {name}")
+    until(
+        lambda: cluster.run(f"-n {name} get serviceaccount default").returncode == 0,
+        "the default service account",
+    )
+    yield name
+    cluster.kubectl(f"delete namespace {name} --wait=false")
 
 
 def until(condition: Callable[[], T], what: str, seconds: float = 60) -> T:
@@ -54,47 +112,7 @@ def until(condition: Callable[[], T], what: str, seconds: float = 60) -> T:
             seen = condition()
             if seen:
                 return seen
-        except AssertionError as error:
+        except (AssertionError, LookupError) as error:
             seen = error
-        time.sleep(0.05)
+        time.sleep(0.1)
     raise AssertionError(f"waited {seconds} s for {what}; last seen: {seen!r}")
-
-
-@contextmanager
-def isolated_as(level: str) -> Iterator[None]:
-    """Force a level of isolation for clusters that are started inside the context."""
-    before = os.environ.get("K8SLAB_ISOLATION")
-    os.environ["K8SLAB_ISOLATION"] = level
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["K8SLAB_ISOLATION"]
-        else:
-            os.environ["K8SLAB_ISOLATION"] = before
-
-
-@pytest.fixture(scope="session", params=["sandboxed", "plain"])
-def cluster(request: pytest.FixtureRequest) -> Iterator[RunningCluster]:
-    """One cluster a level, with three nodes, ended when the tier is done."""
-    level: str = request.param
-    with isolated_as(level):
-        embedded = open_embedded(f"t-{level}", 3, False, SilentProgress())
-    try:
-        assert embedded.isolation == level
-        yield RunningCluster(embedded, Api(embedded.kubeconfig))
-    finally:
-        embedded.delete()
-
-
-@pytest.fixture
-def namespace(cluster: RunningCluster, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A namespace of the test's own, removed in the background afterwards."""
-    name = f"t-{abs(hash(request.node.nodeid)) % 10**8}"
-    cluster.kubectl(f"create namespace {name}")
-    until(
-        lambda: "default" in cluster.kubectl(f"-n {name} get serviceaccounts -o name"),
-        "the default service account",
-    )
-    yield name
-    cluster.kubectl(f"delete namespace {name} --wait=false")

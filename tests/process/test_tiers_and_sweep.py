@@ -38,7 +38,7 @@ def test_a_tier_that_cannot_run_is_left_out_and_named(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "tier browser: left out: none of chromium" in done.stdout
     assert "tier sandboxed: left out: " in done.stdout
-    assert "tier cluster: runs" in done.stdout
+    assert "tier embedded: runs" in done.stdout
     assert "left out on this machine" in done.stdout
 
 

@@ -7,10 +7,10 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tests.cluster.conftest import until
+from tests.embedded.conftest import until
 
 if TYPE_CHECKING:
-    from tests.cluster.conftest import RunningCluster
+    from tests.embedded.conftest import RunningCluster
 
 SHELL = "busybox"
 

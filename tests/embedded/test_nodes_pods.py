@@ -13,8 +13,8 @@ import pytest
 
 from k8slab.cluster.identities import api_server_url
 from k8slab.commands import run
-from tests.cluster.conftest import until
-from tests.cluster.node_objects import (
+from tests.embedded.conftest import until
+from tests.embedded.node_objects import (
     container_status,
     demo,
     events,
@@ -28,7 +28,7 @@ from tests.cluster.node_objects import (
 )
 
 if TYPE_CHECKING:
-    from tests.cluster.conftest import RunningCluster
+    from tests.embedded.conftest import RunningCluster
 
 
 def apply(cluster: RunningCluster, namespace: str, manifest: str) -> None:

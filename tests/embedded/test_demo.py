@@ -15,7 +15,7 @@ from k8slab.clusters import cluster_names
 from k8slab.demonstration import demonstrate
 from k8slab.folders import ClusterFolder
 from k8slab.progress import CollectedProgress
-from tests.cluster.conftest import RunningCluster
+from tests.embedded.conftest import RunningCluster
 
 FILES = {"map.svg", "map.html", "timeline.html", "summary.json"}
 

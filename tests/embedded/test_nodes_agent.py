@@ -8,8 +8,8 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 from k8slab.processes import ProcessIdentity
-from tests.cluster.conftest import until
-from tests.cluster.node_objects import (
+from tests.embedded.conftest import until
+from tests.embedded.node_objects import (
     container_status,
     demo,
     get,
@@ -21,7 +21,7 @@ from tests.cluster.node_objects import (
 )
 
 if TYPE_CHECKING:
-    from tests.cluster.conftest import RunningCluster
+    from tests.embedded.conftest import RunningCluster
 
 
 def agent_pid(cluster: RunningCluster, node: str) -> int:

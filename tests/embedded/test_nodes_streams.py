@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from k8slab.commands import run
-from tests.cluster.conftest import until
-from tests.cluster.node_objects import get, is_ready, pod_manifest, program, shell
+from tests.embedded.conftest import until
+from tests.embedded.node_objects import get, is_ready, pod_manifest, program, shell
 
 if TYPE_CHECKING:
-    from tests.cluster.conftest import RunningCluster
+    from tests.embedded.conftest import RunningCluster
 
 
 def start(cluster: RunningCluster, namespace: str, name: str, command: str) -> None:

@@ -19,7 +19,7 @@ from k8slab.errors import ClusterError
 from k8slab.folders import ClusterFolder
 from k8slab.processes import processes_of_cluster
 from k8slab.progress import SilentProgress
-from tests.cluster.conftest import isolated_as, until
+from tests.embedded.conftest import isolated_as, until
 
 OPEN_AND_WAIT = """
     import sys

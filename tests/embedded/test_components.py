@@ -8,7 +8,7 @@ import pytest
 
 from k8slab.errors import ClusterStateError
 from k8slab.processes import ProcessIdentity
-from tests.cluster.conftest import RunningCluster, until
+from tests.embedded.conftest import RunningCluster, until
 
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 

@@ -12,7 +12,7 @@ import pytest
 
 from k8slab.cluster.identities import plan_of
 from k8slab.network.services import Endpoint
-from tests.cluster.conftest import RunningCluster, until
+from tests.embedded.conftest import RunningCluster, until
 
 WEB = """
 apiVersion: apps/v1

@@ -14,7 +14,7 @@ from k8slab.graph.pod_facts import printed_status
 from k8slab.graph.scene import SceneBuilder
 from k8slab.mirror.mirror import Mirror
 from k8slab.mirror.timeline import Timeline
-from tests.cluster.conftest import RunningCluster, until
+from tests.embedded.conftest import RunningCluster, until
 
 MANIFEST = Path(__file__).parents[2] / "manifests" / "03-replicasets" / "web.yaml"
 

@@ -16,7 +16,7 @@ from k8slab.cluster.api import KINDS
 from k8slab.errors import ClusterStateError, CommandError, GuardError, LabError, ManifestError
 from k8slab.mirror.stopwatch import Recovery
 from k8slab.session.pods import PodRow
-from tests.cluster.conftest import RunningCluster, until
+from tests.embedded.conftest import RunningCluster, until
 
 CHAPTER = "03-replicasets"
 HELD = 2.0

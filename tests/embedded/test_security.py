@@ -15,7 +15,7 @@ from k8slab.cluster.control_plane import ETCD_PORT
 from k8slab.cluster.identities import plan_of
 from k8slab.network.addresses import API_SERVER_PORT
 from k8slab.processes import processes_of_cluster
-from tests.cluster.conftest import RunningCluster
+from tests.embedded.conftest import RunningCluster
 
 
 def test_every_listener_of_every_process_is_on_loopback(cluster: RunningCluster) -> None:
