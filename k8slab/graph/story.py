@@ -45,6 +45,7 @@ class Story:
         self._subject = ""
         self._bursts: dict[str, _Burst] = {}
         self._announced: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self._held: OrderedDict[str, list[str]] = OrderedDict()
 
     def say(self, moment: float, text: str, tone: str = "plain", subject: str = "") -> None:
         """Add a sentence.
@@ -119,9 +120,22 @@ class Story:
                     moment, f"{facts.name} is not ready: Service {name} sends it nothing new.", "bad", pod
                 )
             elif was == "ready" and now == "terminating":
-                self.say(moment, f"Service {name} sends {facts.name} no new requests.", "plain", pod)
+                self._tell_drained(pod, f"Service {name} sends {facts.name} no new requests.", moment, model)
             elif was == "ready":
                 self.say(moment, f"Service {name} no longer knows {facts.name}.", "plain", pod)
+
+    def _tell_drained(self, uid: str, text: str, moment: float, model: Model) -> None:
+        """Tell that a Service lets go of a Pod that ends, but never before the end itself is told.
+
+        Pods and endpoints come by two watches: the consequence may arrive before its cause.
+        """
+        pod = model.object(uid) or {}
+        if pod.get("metadata", {}).get("deletionTimestamp"):
+            self.say(moment, text, "plain", uid)
+            return
+        self._held.setdefault(uid, []).append(text)
+        while len(self._held) > SENTENCES_KEPT:
+            self._held.popitem(last=False)
 
     def _ready_sentence(self, uid: str, name: str, service: str, model: Model) -> str:
         pod = model.object(uid) or {}
@@ -145,6 +159,9 @@ class Story:
             crashed = not leaves and self._by_you_crashed(change, moment)
             for sentence in pod_sentences(change.before, change.after, by_you or crashed, surplus):
                 self.say(moment, sentence.text, sentence.tone, uid)
+            if leaves:
+                for text in self._held.pop(uid, ()):
+                    self.say(moment, text, "plain", uid)
             self._tell_ownership(change, model)
             self._tell_readiness(change, model)
 

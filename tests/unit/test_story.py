@@ -239,6 +239,19 @@ def test_readiness_that_comes_and_goes(told: Told) -> None:
     assert told.news() == ["other runs and has no readiness probe: Service web now sends it requests."]
 
 
+def test_an_end_is_told_before_what_follows_from_it(told: Told) -> None:
+    recording = told.recording
+    recording.service("web")
+    uid = recording.pod("web")
+    recording.start(uid, ready=True)
+    recording.endpoints("web", {uid: "ready"})
+    told.news()
+    recording.endpoints("web", {uid: "terminating"})
+    assert told.news() == []
+    recording.delete(uid, grace=5)
+    assert told.news() == ["web was deleted. It has 5 s to finish.", "Service web sends web no new requests."]
+
+
 def test_what_a_first_list_brings_is_no_news_and_the_story_is_bounded(told: Told) -> None:
     recording = told.recording
     recording.node("worker-1", listed=True)
