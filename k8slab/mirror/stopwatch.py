@@ -80,7 +80,8 @@ def _counted(life: Life, victim: Life, moment: float) -> bool:
     """Whether the controller certainly counted a Pod when the victim left, so that it is no heir."""
     if victim.missed_end and life.seen >= moment:
         return False
-    return life.counts_at(moment) and life.created + (0 if life.exact else COARSE) <= moment
+    coarse = 0 if life.exact else COARSE
+    return life.counts_at(moment) and (life.seen < moment or life.created + coarse <= moment)
 
 
 def _follows(life: Life, victim: Life, moment: float) -> bool:
@@ -88,7 +89,8 @@ def _follows(life: Life, victim: Life, moment: float) -> bool:
         return False
     if victim.missed_end and life.seen >= moment:
         return True
-    return life.created >= moment - (0 if life.exact else COARSE) and life.seen >= victim.seen
+    # Whoever was seen before the victim left is no heir, however late its whole-second timestamp.
+    return life.created >= moment - (0 if life.exact else COARSE) and life.seen >= max(victim.seen, moment)
 
 
 def recovery(lives: Lives, victim: str) -> Recovery | None:

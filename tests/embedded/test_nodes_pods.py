@@ -347,7 +347,11 @@ def test_hooks_startup_probe_and_a_deadline(cluster: RunningCluster, namespace: 
         },
         startupProbe={"exec": {"command": ["test", "-e", "/v/up"]}, "periodSeconds": 1},
     )
-    watcher = shell("tail -n +1 -F /v/story", "watcher", volumeMounts=[{"name": "v", "mountPath": "/v"}])
+    watcher = shell(
+        "until [ -e /v/story ]; do sleep 0.1; done; tail -n +1 -f /v/story",
+        "watcher",
+        volumeMounts=[{"name": "v", "mountPath": "/v"}],
+    )
     apply(cluster, namespace, pod_manifest("hooked", hooked, watcher, volumes=volumes))
     when(cluster, f"-n {namespace} pod hooked", is_ready, "the startup probe to succeed")
     assert ("Unhealthy", "Startup probe failed: ") in events(cluster, namespace, "hooked")

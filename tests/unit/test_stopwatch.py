@@ -139,6 +139,21 @@ def test_what_was_there_before_takes_the_apis_own_times() -> None:
     assert found is not None and found.start < recording.now - 2
 
 
+def test_a_sibling_of_the_same_second_is_no_heir() -> None:
+    timeline = Timeline()
+    recording = Recording(timeline.record)
+    web = recording.owner("ReplicaSet", "web", 3, listed=True)
+    victim, *_ = (recording.pod(name, web, listed=True) for name in ("web-a", "web-b", "web-c"))
+    recording.wait(0.3)
+    recording.delete(victim)
+    found = timeline.recovery(victim)
+    assert found is not None and found.heir is None
+    recording.wait(0.1)
+    heir = recording.pod("web-x", web)
+    found = timeline.recovery(victim)
+    assert found is not None and found.heir is not None and found.heir.uid == heir
+
+
 def test_endpoints_may_be_heard_of_before_their_pod() -> None:
     timeline = Timeline()
     recording = Recording(timeline.record)
