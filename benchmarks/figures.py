@@ -19,7 +19,7 @@ class Measurement:
 
     Args:
         name: what was measured.
-        unit: `s`, `ms` or `×`.
+        unit: `s`, `ms`, `MB`, `×` or a share in words.
         samples: every sample, in the order they were taken; none is left out.
         settings: what was set while measuring.
         target: what it is to reach, in words.
@@ -77,7 +77,8 @@ def table(measurements: Sequence[Measurement]) -> str:
 def _text(value: float, unit: str, name: str) -> str:
     if name == "ratio":
         return f"{value:.2f}"
-    return f"{value:.0f} {unit}" if unit == "ms" else f"{value:.2f} {unit}"
+    digits = {"ms": 0, "MB": 1}.get(unit, 2)
+    return f"{value:.{digits}f} {unit}"
 
 
 def write_into_readme(readme: Path, text: str) -> None:

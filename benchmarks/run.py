@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import healing, messages, opening
+from benchmarks import footprint, healing, messages, opening
 from benchmarks.figures import Measurement, table, write_into_readme
 from k8slab.folders import cache_folder
 
@@ -57,7 +57,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--changes", type=int, default=100, help="changes sent to the API server under the map"
     )
-    parser.add_argument("--only", choices=("opening", "healing", "messages"), help="measure one of the three")
+    parser.add_argument(
+        "--only", choices=("opening", "healing", "messages", "footprint"), help="measure one of them"
+    )
     parser.add_argument("--readme", action="store_true", help="write the table into README.md")
     return parser.parse_args()
 
@@ -81,6 +83,10 @@ def _measure(wanted: argparse.Namespace) -> list[Measurement]:
         if wanted.only in (None, "messages"):
             _say(f"sending {wanted.changes} changes under the map")
             measurements += messages.measure(cluster, opening.CHAPTER, wanted.changes)
+        if wanted.only in (None, "footprint"):
+            _say("looking at the memory and the idle time of every process")
+            with contextlib.redirect_stdout(sys.stderr):
+                measurements += footprint.measure(lab)
     finally:
         lab.close()
         cluster.delete()

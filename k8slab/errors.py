@@ -1,4 +1,4 @@
-"""Every error k8slab raises on purpose.
+"""The errors a learner may meet; a part's own kinds of them stand beside the part.
 
     LabError
       MissingToolError      a program that is needed was not found
