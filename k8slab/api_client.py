@@ -211,6 +211,7 @@ class ApiClient:
         body: dict[str, Any] | None = None,
         content_type: str = "application/json",
         timeout: float = 30.0,
+        accept: str = "",
     ) -> dict[str, Any]:
         """Send one request, never retried, and return the JSON object it answers.
 
@@ -221,12 +222,15 @@ class ApiClient:
             body: the object to send, if any.
             content_type: media type of the body.
             timeout: seconds for the whole exchange.
+            accept: media type of the answer, if it is to be another form of JSON than the object itself.
 
         Raises:
             ApiError: refused; status 0 and reason `Unreachable` if no answer came.
         """
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         headers = {"Content-Type": content_type} if data is not None else {}
+        if accept:
+            headers["Accept"] = accept
         try:
             async with self.session.request(
                 method,

@@ -1,15 +1,17 @@
-"""The command line: `k8slab up | status | kubeconfig | kubectl | down | doctor | demo | lab`."""
+"""The command line: `k8slab up | status | kubeconfig | kubectl | node | simulate | down | doctor | ...`."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from k8slab.cli_nodes import guard_of, node_commands
 from k8slab.errors import LabError
 
 app = typer.Typer(
@@ -26,12 +28,17 @@ Backend = Annotated[
 Nodes = Annotated[int, typer.Option("--nodes", min=1, max=9, help="Worker nodes of a new cluster.")]
 
 
+Clock = Annotated[
+    str | None, typer.Option("--clock", help="kubernetes or fast: how soon a node that is gone is noticed.")
+]
+
+
 @app.command()
-def up(name: Name = "default", backend: Backend = None, nodes: Nodes = 3) -> None:
+def up(name: Name = "default", backend: Backend = None, nodes: Nodes = 3, clock: Clock = None) -> None:
     """Start a cluster, and leave it running until `k8slab down`."""
     from k8slab.cluster.choose import open_cluster
 
-    cluster = open_cluster(name, backend, nodes, keep=True, hold=False)
+    cluster = open_cluster(name, backend, nodes, keep=True, hold=False, clock=clock)
     info = cluster.info()
     print(
         f"Cluster {name}: Kubernetes {info['kubernetes']} on {cluster.backend} ({cluster.isolation}),",
@@ -55,6 +62,8 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = F
         print("No cluster. Start one with `k8slab up`.")
     for each in clusters:
         print(" ".join(str(each.get(key, "")) for key in ("name", "state", "backend", "kubernetes")).rstrip())
+        for line in _remarks(each):
+            print(line)
         rows = tuple(
             (row["name"], row["state"], str(row["pid"] or ""), str(row["restarts"]), row["log"])
             for row in each.get("processes", [])
@@ -82,13 +91,21 @@ def kubeconfig(name: Name = "default") -> None:
 )
 def kubectl(context: typer.Context) -> None:
     """Run the real kubectl on the cluster `default`, or the one K8SLAB_CLUSTER_NAME names."""
-    from k8slab.cluster.api import Api
-    from k8slab.clusters import running_cluster
-    from k8slab.guard import Guard
+    guard_of(os.environ.get("K8SLAB_CLUSTER_NAME", "default")).become_kubectl("", context.args)
 
-    cluster = running_cluster(os.environ.get("K8SLAB_CLUSTER_NAME", "default"))
-    guard = Guard(cluster, Api(cluster.kubeconfig, cluster.context))
-    guard.become_kubectl("", context.args)
+
+app.add_typer(node_commands, name="node")
+
+
+@app.command()
+def simulate(
+    nodes: Annotated[int, typer.Option("--nodes", min=0, help="Simulated nodes; 0 removes them.")] = 5,
+    name: Name = "default",
+) -> None:
+    """Play nodes whose Pods change their status and run nothing, for namespaces labelled for it."""
+    from k8slab.session.simulation import simulate as play
+
+    print(play(guard_of(name), nodes))
 
 
 @app.command()
@@ -149,6 +166,21 @@ def main() -> None:
         raise SystemExit(130) from None
 
 
+def _remarks(cluster: dict[str, Any]) -> list[str]:
+    """What is out of the ordinary about a cluster."""
+    lines = []
+    if cluster.get("clock", "kubernetes") != "kubernetes":
+        from k8slab.node.clock import clock_named
+
+        lines.append(f"clock {cluster['clock']}: {clock_named(cluster['clock']).sentence()}")
+    for each in cluster.get("sleeps") or []:
+        moment = time.strftime("%H:%M:%S", time.localtime(each["woke"]))
+        what = "the machine was suspended" if each["suspended"] else "its processes were stopped"
+        lines.append(f"asleep for {each['seconds']:.0f} s until {moment}: {what}")
+    off = [each["name"] for each in cluster.get("machines") or [] if each["power"] == "off"]
+    return [*lines, *(f"{node} is powered off" for node in off)]
+
+
 def _status(name: str) -> dict[str, Any]:
     from dataclasses import asdict
 
@@ -166,6 +198,7 @@ def _status(name: str) -> dict[str, Any]:
             "context": cluster.context,
             "state": "running",
             **cluster.info(),
+            "machines": [asdict(each) for each in cluster.nodes()],
             "processes": [asdict(each) for each in cluster.processes()],
         }
     except LabError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -54,6 +55,34 @@ def write_private(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
+def remove_tree(path: Path) -> None:
+    """Remove a folder with all it holds, also what its owner may not enter; links are not followed.
+
+    Args:
+        path: the folder; if it is not there nothing is done.
+
+    Raises:
+        OSError: something is left of it, or it is a link.
+    """
+    try:
+        shutil.rmtree(path)
+    except FileNotFoundError:
+        if os.path.lexists(path):
+            raise
+    except PermissionError:
+        # A program may have left folders without permissions of their own for anybody.
+        _open_up(path)
+        shutil.rmtree(path)
+
+
+def _open_up(path: Path) -> None:
+    path.chmod(0o700)
+    with os.scandir(path) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                _open_up(Path(entry.path))
+
+
 @dataclass(frozen=True)
 class ClusterSettings:
     """What every process of a cluster needs to know from its start; never changes.
@@ -64,9 +93,10 @@ class ClusterSettings:
         octet: K of the cluster's `10.K.0.0/16`, from 1 to 254.
         port_offset: added to ports below 1024 on the twin address; 0 where such ports can be bound.
         isolation: how this host's containers are isolated.
-        nodes: names of the worker nodes.
+        nodes: names of the worker nodes it was made with; the supervisor knows those that came and went.
         kubernetes: version of the control plane, such as `v1.36.3`.
         components: folder of the control plane's programs.
+        clock: how fast the life of its nodes goes; `node.clock` has the figures.
     """
 
     name: str
@@ -77,6 +107,7 @@ class ClusterSettings:
     nodes: tuple[str, ...]
     kubernetes: str
     components: str
+    clock: str = "kubernetes"
 
 
 class ClusterFolder:

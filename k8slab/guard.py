@@ -7,6 +7,7 @@ again at the moment of each change. Every other cluster is read-only. System nam
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -14,14 +15,14 @@ import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 from k8slab import manifests
 from k8slab.cluster.api import KINDS, Api, checked_body
 from k8slab.cluster.bootstrap import OWNER_MARKER
-from k8slab.cluster.contract import Cluster
+from k8slab.cluster.contract import Cluster, ClusterNode, ClusterProcess, NodeAction, ProcessAction
 from k8slab.commands import Completed
 from k8slab.errors import ClusterStateError, ConflictError, GuardError, NotFoundError
 from k8slab.folders import state_folder
@@ -258,6 +259,41 @@ class Guard:
                 409, "Conflict", f"The name {pod} belongs to another Pod by now; nothing was crashed."
             )
         self._send("POST", path, namespace, None, uid=uid)
+
+    def change_node(self, action: NodeAction | Literal["add"], name: str = "") -> ClusterNode:
+        """Act on a node's machine; the Node object of one that is removed goes too, as a cloud does it.
+
+        Source: k8s.io/cloud-provider/controllers/nodelifecycle deletes the Nodes of vanished instances.
+
+        Args:
+            action: `add`, `power_off`, `power_on` or `remove`.
+            name: the node's name; empty for `add`.
+        """
+        self.check_cluster()
+        self._record(f"node {action}", "", name)
+        if action == "add":
+            return self.cluster.add_node()
+        if action != "remove":
+            return self.cluster.node(name, action)
+        path = KINDS["nodes"].path(name=name)
+        with contextlib.suppress(NotFoundError):
+            uid = self.api.get(path)["metadata"]["uid"]
+            node = self.cluster.node(name, action)
+            checked_body(self.api.open("DELETE", path, body={"preconditions": {"uid": uid}}))
+            return node
+        return self.cluster.node(name, action)
+
+    def change_process(self, name: str, action: ProcessAction) -> ClusterProcess:
+        """Stop, start or kill one process of the cluster."""
+        self.check_cluster()
+        self._record(f"process {action}", "", name)
+        return self.cluster.process(name, action)
+
+    def simulate(self, nodes: int) -> None:
+        """Have so many simulated nodes played."""
+        self.check_cluster()
+        self._record("simulate", "", str(nodes))
+        self.cluster.simulate(nodes)
 
     def _check_cluster_wide(self, plural: str, verb: str) -> None:
         if plural in CLUSTER_WIDE and verb not in _CLUSTER_WIDE_VERBS.get(plural, set()):

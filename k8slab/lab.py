@@ -29,11 +29,13 @@ from k8slab.kubectl_arguments import understand
 from k8slab.progress import TextProgress
 from k8slab.session.actions import PodActions
 from k8slab.session.chapter_files import manifest_path, next_step, shown_path, table_of_manifests
+from k8slab.session.ingresses import ingress_url, is_ingress
 from k8slab.session.judge import ExerciseRun, Judge, PredictionRun
+from k8slab.session.nodes import Nodes
 from k8slab.session.plain_words import in_plain_words
 from k8slab.session.pods import PodList, PodRow, find_pod, list_coming_pods
 from k8slab.session.running import Running, kubectl_words, run_for_a_while
-from k8slab.session.services import find_service
+from k8slab.session.services import find_service, service_url
 from k8slab.session.session import Session
 from k8slab.session.shown import Exercise, Prediction, Stopwatch, Traffic
 from k8slab.session.views import Views
@@ -67,6 +69,7 @@ class Lab:
         name: str = "default",
         nodes: int = 3,
         keep: bool = False,
+        clock: str | None = None,
     ) -> Lab:
         """Open a chapter: its cluster started or attached to, its namespace followed. Safe to run again.
 
@@ -76,6 +79,7 @@ class Lab:
             name: the cluster's name; all chapters share `default`.
             nodes: worker nodes, if the cluster is started now.
             keep: whether the cluster stays when no kernel uses it.
+            clock: `fast` if nodes that go are to be noticed sooner than in life; kept as it is if it runs.
 
         Raises:
             LabError: with what was seen, what was wanted and what to do.
@@ -87,7 +91,7 @@ class Lab:
                 before._check_backend(backend)
                 return before
             before.close()
-        cluster = open_cluster(name, backend, nodes, keep, TextProgress(sys.stdout))
+        cluster = open_cluster(name, backend, nodes, keep, TextProgress(sys.stdout), clock=clock)
         threading.Thread(target=_warm_up, name="k8slab-warm-up", daemon=True).start()
         session = Session(cluster, found)
         try:
@@ -103,6 +107,11 @@ class Lab:
     def cluster(self) -> Cluster:
         """The cluster, as its backend shows it."""
         return self._live().cluster
+
+    @property
+    def nodes(self) -> Nodes:
+        """The nodes as machines: `lab.nodes["worker-2"].power_off()`, `lab.nodes.add()`."""
+        return Nodes(self._live().guard)
 
     @property
     def namespace(self) -> str:
@@ -299,21 +308,12 @@ class Lab:
 
     @in_plain_words
     def url(self, target: str) -> Text:
-        """The address at which a browser on this machine reaches a Service.
+        """The address at which a browser on this machine reaches a Service or an Ingress.
 
         Args:
-            target: such as `svc/web`.
+            target: such as `svc/web` or `ingress/web`.
         """
-        session = self._live()
-        service = find_service(session, target)
-        url = session.cluster.url(service.address, service.port)
-        if url is None:
-            return Text(
-                f"{service.address}:{service.port} is an address inside the cluster. In a terminal: k8slab"
-                f" kubectl port-forward -n {session.namespace} svc/{service.name} 8080:{service.port},"
-                " then open http://localhost:8080/"
-            )
-        return Text(f"{url} (in the cluster: {service.address}:{service.port})")
+        return Text((ingress_url if is_ingress(target) else service_url)(self._live(), target))
 
     @in_plain_words
     def reset(self) -> Text:

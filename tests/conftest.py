@@ -6,12 +6,18 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.embedded_clusters import EmbeddedClusters
 from tests.sweep import Surroundings
 from tests.tiers import SANDBOXED, TIERS, is_required, required_and_blocked, tier_of
 
 TESTS = Path(__file__).parent
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("k8slab", deadline=None)
+settings.load_profile("k8slab")
+
 OBSTACLES = pytest.StashKey[dict[str, str]]()
 SURROUNDINGS = pytest.StashKey[Surroundings]()
 

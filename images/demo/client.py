@@ -6,7 +6,30 @@ import socket
 import threading
 import time
 
-from program import ENV, options, say
+from program import ENV, options, place_of, say
+
+
+def ask(url, timeout):
+    """One GET over a connection of its own: the status as text, and the body.
+
+    A program of a plain node goes through its proxy, except to itself.
+    """
+    if not url.startswith("http://"):
+        raise ValueError("a URL starts with http://")
+    host, _, path = url[7:].partition("/")
+    proxy = ENV.get("http_proxy") or ENV.get("HTTP_PROXY") or ""
+    target = url if proxy else "/" + path
+    name, _, port = (proxy.split("://")[-1].strip("/") if proxy else host).partition(":")
+    if "K8SLAB_ADDRESS" in ENV and host.partition(":")[0] in ("localhost", "127.0.0.1"):
+        target, name, port = "/" + path, *place_of(int(host.partition(":")[2] or 80))
+    request = f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+    with socket.create_connection((name, int(port or 80)), timeout) as connection:
+        connection.sendall(request)
+        data = b""
+        while part := connection.recv(65536):
+            data += part
+    head, _, body = data.partition(b"\r\n\r\n")
+    return (head.split(b" ")[1].decode() if head.startswith(b"HTTP/1.") else "no HTTP answer"), body
 
 
 def client(words):
@@ -15,23 +38,12 @@ def client(words):
     if len(where) != 1 or not where[0].startswith("http://"):
         raise SystemExit("demo: client needs one URL that starts with http://")
     url = where[0]
-    host, _, path = url[7:].partition("/")
-    proxy = ENV.get("http_proxy") or ENV.get("HTTP_PROXY") or ""
-    target = url if proxy else "/" + path
-    name, _, port = (proxy.split("://")[-1].strip("/") if proxy else host).partition(":")
-    request = f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
     sums, who, lock, stop = {"sent": 0, "answered": 0, "failed": 0}, {}, threading.Lock(), threading.Event()
 
     def once():
         began, result, pod = time.monotonic(), "failed", ""
         try:
-            with socket.create_connection((name, int(port or 80)), chosen["timeout"]) as connection:
-                connection.sendall(request)
-                data = b""
-                while part := connection.recv(65536):
-                    data += part
-            head, _, body = data.partition(b"\r\n\r\n")
-            said = head.split(b" ")[1].decode() if head.startswith(b"HTTP/1.") else "no HTTP answer"
+            said, body = ask(url, chosen["timeout"])
             result = "answered" if said.startswith("2") else "failed"
             pod = str(json.loads(body).get("pod", "")) if body.startswith(b"{") else ""
         except (OSError, ValueError) as error:

@@ -30,14 +30,19 @@ def options(words, known):
     return positional, found
 
 
-def listener(port):
-    """A listening socket where this program is meant to listen."""
+def place_of(port):
+    """Where a port of this program's own host is: address (empty for all there are) and port."""
     address = ENV.get("K8SLAB_ADDRESS", "")
     if address and port < 1024:
         port += int(ENV.get("K8SLAB_PORT_OFFSET", "0"))
+    return address, port
+
+
+def listener(port):
+    """A listening socket where this program is meant to listen."""
     made = socket.socket()
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    made.bind((address or "0.0.0.0", port))
+    made.bind(place_of(port))
     made.listen(1024)
     return made
 

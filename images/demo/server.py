@@ -1,6 +1,5 @@
 """The demo application's HTTP server."""
 
-import json
 import os
 import select
 import signal
@@ -9,9 +8,9 @@ import threading
 import time
 from contextlib import suppress
 
-from program import ENV, inside, listener, options, place, say
+from answers import reply
+from program import ENV, end_with, listener, options, place, say
 
-STARTED = time.time()
 LARGEST_BODY = 10 << 20
 LONGEST_REQUEST = 64 << 10
 KEEP_ALIVE_SECONDS = 75
@@ -24,26 +23,9 @@ WORDS = {
     411: "Length Required",
     413: "Content Too Large",
     500: "Internal Server Error",
+    502: "Bad Gateway",
     503: "Service Unavailable",
 }
-# Okabe and Ito's colours, which can be told apart by (nearly) everyone; the word stands beside them.
-COLOURS = {"blue": "#0072b2", "green": "#009e73", "orange": "#e69f00", "pink": "#cc79a7", "red": "#d55e00"}
-PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{pod}</title>
-<body style="font:1.2rem/1.6 system-ui,sans-serif;margin:3rem;border-left:1rem solid {hex};padding-left:2rem">
-<h1>{pod}</h1><p>version {version}, {colour}</p><p>address {address}<br>requests answered: {served}</p>"""
-INDEX = """GET / /env /healthz/ready /healthz/live /counter /file?path=P /slow?seconds=N
-POST /ready/fail /ready/ok /live/fail /live/ok /counter; PUT, POST (append), DELETE /file?path=P
-any /crash /exit?code=N /hang /memory?mb=N /cpu?seconds=N
-"""
-
-
-def unquote(text):
-    """Undo %xx and + in a query."""
-    first, *rest = text.replace("+", " ").encode().split(b"%")
-    try:
-        return (first + b"".join(bytes([int(part[:2], 16)]) + part[2:] for part in rest)).decode()
-    except ValueError:
-        return text
 
 
 class Server:
@@ -53,6 +35,7 @@ class Server:
         self.drain, self.ready, self.live = drain, True, True
         self.draining = self.hung = False
         self.served = self.counter = 0
+        self.failing = {}
         self.memory, self.busy, self.idle, self.probes = [], set(), set(), {}
         self.lock = threading.Lock()
         self.port, self.listener = port, listener(port)
@@ -166,13 +149,13 @@ class Server:
             body, rest = rest[: int(length)], rest[int(length) :]
             keep = "close" not in headers.get("connection", "").lower() and words[2] == "HTTP/1.1"
             try:
-                status, kind, text = self.reply(words[0], words[1], headers, body, connection)
+                status, kind, text = reply(self, words[0], words[1], headers, body, connection)
             except (OSError, ValueError) as error:
                 status, kind, text = 500, "text/plain", f"{error}\n"
         keep = keep and not self.draining
         payload = text if isinstance(text, bytes) else text.encode()
         lines = [
-            f"HTTP/1.1 {status} {WORDS[status]}",
+            f"HTTP/1.1 {status} {WORDS.get(status, 'Asked For')}",
             f"Content-Type: {kind}; charset=utf-8",
             f"Content-Length: {len(payload)}",
             f"Connection: {'keep-alive' if keep else 'close'}",
@@ -186,117 +169,18 @@ class Server:
             say(f"{peer} {words[0]} {path} {status} {(time.monotonic() - began) * 1000:.1f} ms")
         return rest, keep
 
-    def reply(self, method, target, headers, body, connection):
-        """Status, content type and body for one request."""
-        path, _, query = target.partition("?")
-        asked = {key: unquote(value) for key, _, value in (pair.partition("=") for pair in query.split("&"))}
-        plain = "text/plain"
-        while self.hung:
-            time.sleep(3600)
-        with self.lock:
-            self.served += path[:8] != "/healthz"
-        if path == "/":
-            return self.about(headers.get("accept", ""), connection)
-        if path == "/healthz/ready":
-            good = self.ready and not self.draining
-            return (200, plain, "ok\n") if good else (503, plain, "not ready\n")
-        if path == "/healthz/live":
-            return (200, plain, "ok\n") if self.live else (503, plain, "not alive\n")
-        if path in ("/ready/ok", "/ready/fail", "/live/ok", "/live/fail"):
-            if method != "POST":
-                return 405, plain, f"send POST {path}\n"
-            setattr(self, path.split("/")[1], path.endswith("ok"))
-            return 200, plain, f"ready: {self.ready}, live: {self.live}\n"
-        if path == "/crash":
-            say("asked to crash")
-            os._exit(1)
-        if path == "/exit":
-            say(f"asked to exit with code {asked.get('code', '0')}")
-            os._exit(int(asked.get("code", "0")) & 255)
-        if path == "/hang":
-            say("asked to hang: nothing is answered from now on")
-            self.hung = True
-            self.waker.send(b"h")
-            time.sleep(1e8)
-        if path == "/slow":
-            time.sleep(min(float(asked.get("seconds", "1")), 600))
-            return 200, plain, "that took a while\n"
-        if path == "/memory":
-            size = int(asked.get("mb", "10"))
-            self.memory = [*self.memory, b"\1" * (size << 20)] if size > 0 else []
-            return 200, plain, f"holds {sum(map(len, self.memory)) >> 20} MB\n"
-        if path == "/cpu":
-            seconds = min(float(asked.get("seconds", "1")), 600)
-            threading.Thread(target=burn, args=(seconds,), daemon=True).start()
-            return 200, plain, f"burns one core for {seconds:g} s\n"
-        if path == "/env":
-            return 200, "application/json", json.dumps(dict(sorted(ENV.items())), indent=1) + "\n"
-        if path == "/counter":
-            return 200, plain, f"{self.count(method == 'POST')}\n"
-        if path == "/file":
-            return self.file(method, inside(asked.get("path", "")), body)
-        return 404, plain, INDEX
-
-    def about(self, accept, connection):
-        """What this copy is, as the client likes it."""
-        address = ENV.get("POD_IP") or connection.getsockname()[0]
-        if "POD_IP" not in ENV and "K8SLAB_ADDRESS" in ENV:
-            address = "10." + address.partition(".")[2]
-        facts = {
-            "hostname": ENV.get("HOSTNAME") or socket.gethostname(),
-            "pod": self.name,
-            "version": self.version,
-            "colour": self.colour,
-            "served": self.served,
-            "address": address,
-            "node": ENV.get("NODE_NAME", ""),
-            "uptime": round(time.time() - STARTED, 1),
-        }
-        if "text/html" in accept:
-            return 200, "text/html", PAGE.format(hex=COLOURS.get(self.colour, "#555"), **facts)
-        if "text/plain" in accept:
-            return 200, "text/plain", f"{self.name} version {self.version} {self.colour} {self.served}\n"
-        return 200, "application/json", json.dumps(facts) + "\n"
-
-    def count(self, more):
-        """The counter's value, one higher if asked; kept in COUNTER_FILE where that is set."""
-        path = inside(ENV.get("COUNTER_FILE", ""))
-        with self.lock:
-            if path and os.path.exists(path):
-                with open(path) as file:
-                    self.counter = int(file.read() or 0)
-            if more:
-                self.counter += 1
-                if path:
-                    with open(path, "w") as file:
-                        file.write(str(self.counter))
-            return self.counter
-
-    def file(self, method, path, body):
-        """Read, write, append to or delete a file."""
-        if method in ("PUT", "POST"):
-            with open(path, "wb" if method == "PUT" else "ab") as file:
-                file.write(body)
-            return 200, "text/plain", f"{len(body)} bytes written\n"
-        if not os.path.exists(path):
-            return 404, "text/plain", "no such file\n"
-        if method == "DELETE":
-            os.unlink(path)
-            return 200, "text/plain", "deleted\n"
-        with open(path, "rb") as file:
-            return 200, "text/plain", file.read()
-
-
-def burn(seconds):
-    """Use one core for a while."""
-    end = time.thread_time() + seconds
-    while time.thread_time() < end:
-        sum(range(1000))
-
 
 def serve(words):
     """Run the HTTP server."""
-    known = {"port": int(ENV.get("PORT", "8080")), "drain": float(ENV.get("DRAIN_SECONDS", "2"))}
+    known = {
+        "port": int(ENV.get("PORT", "8080")),
+        "drain": float(ENV.get("DRAIN_SECONDS", "2")),
+        "start": float(ENV.get("START_SECONDS", "0")),
+    }
     _, chosen = options(words, known)
     threading.stack_size(256 << 10)
+    if chosen["start"] > 0:
+        end_with(143)
+        say(f"starting takes {chosen['start']:g} s")
+        time.sleep(chosen["start"])
     Server(chosen["port"], chosen["drain"]).run()

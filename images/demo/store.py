@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+from contextlib import suppress
 
 from program import ENV, end_with, inside, listener, options, place, say
 
@@ -12,7 +13,9 @@ def store(words):
     _, chosen = options(words, {"port": int(ENV.get("PORT", "6379")), "file": ENV.get("STORE_FILE", "")})
     values, lock, log = {}, threading.Lock(), None
     if chosen["file"]:
-        log = open(inside(chosen["file"]), "a+")  # noqa: SIM115
+        path = inside(chosen["file"])
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        log = open(path, "a+")  # noqa: SIM115
         log.seek(0)
         for line in log:
             change = json.loads(line)
@@ -48,16 +51,16 @@ def store(words):
         return "PONG" if verb == "PING" else "OK"
 
     def serve(connection):
-        with connection, connection.makefile("rw") as stream:
-            for line in stream:
+        # Reading and writing apart: one stream for both forgets what it has read ahead when it writes.
+        with connection, connection.makefile("r") as lines, suppress(OSError):
+            for line in lines:
                 if line.strip() == "QUIT":
                     return
                 try:
                     answer = obey(line)
                 except ValueError as error:
                     answer = f"ERR {error}"
-                stream.write(answer + "\n")
-                stream.flush()
+                connection.sendall(f"{answer}\n".encode())
 
     end_with(0)
     door = listener(chosen["port"])

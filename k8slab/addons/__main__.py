@@ -13,9 +13,15 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from k8slab.addons import cloud, metrics, network_policy, storage
 from k8slab.folders import ClusterFolder
 
-ADDONS: dict[str, Callable[[ClusterFolder], Awaitable[None]]] = {}
+ADDONS: dict[str, Callable[[ClusterFolder], Awaitable[None]]] = {
+    cloud.USER: cloud.run,
+    metrics.USER: metrics.serve_metrics,
+    network_policy.USER: network_policy.run,
+    storage.USER: storage.provide_storage,
+}
 """What each add-on does until it is cancelled, by the name of its user."""
 
 

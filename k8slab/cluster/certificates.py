@@ -74,6 +74,21 @@ class CertificateAuthority:
         builder = builder.add_extension(identifier, critical=False)
         self._certificate = builder.sign(self._key, hashes.SHA256())
 
+    @classmethod
+    def of(cls, pair: KeyPair) -> CertificateAuthority:
+        """The authority that an earlier process made, from its certificate and key.
+
+        Args:
+            pair: what `pair` gave then.
+        """
+        authority = cls.__new__(cls)
+        key = serialization.load_pem_private_key(pair.key.encode(), password=None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey), "our authorities' keys are elliptic-curve ones"
+        authority._key = key
+        authority._certificate = x509.load_pem_x509_certificate(pair.certificate.encode())
+        authority._subject = authority._certificate.subject
+        return authority
+
     @property
     def pair(self) -> KeyPair:
         """The authority's own certificate and key."""

@@ -63,6 +63,7 @@ def open_cluster(
     progress: Progress | None = None,
     *,
     hold: bool = True,
+    clock: str | None = None,
 ) -> Cluster:
     """Attach to the cluster of that name, or create it.
 
@@ -73,6 +74,7 @@ def open_cluster(
         keep: whether it stays when no process holds it.
         progress: told about each step; text on standard error if None.
         hold: whether this process holds it until `close`.
+        clock: `fast` shortens what follows from a node's absence, on the embedded backend; see `node.clock`.
 
     Raises:
         LabError: with what was seen, what was wanted and what to do.
@@ -81,9 +83,14 @@ def open_cluster(
     choice = choose_backend(backend)
     progress.line(choice.reason)
     if choice.backend == "kind":
+        if clock not in (None, "kubernetes"):
+            raise LabError(
+                f"kind runs on Kubernetes' own clock, and {clock!r} was asked for.",
+                "Leave the clock out, or use backend='embedded'.",
+            )
         from k8slab.cluster.kind import open_kind
 
         return open_kind(name, nodes, keep, progress, choice.reason)
     from k8slab.cluster.embedded import open_embedded
 
-    return open_embedded(name, nodes, keep, progress, choice.reason, hold=hold)
+    return open_embedded(name, nodes, keep, progress, choice.reason, hold=hold, clock=clock)

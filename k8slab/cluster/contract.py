@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from k8slab.errors import ClusterStateError
+
 BackendName = Literal["embedded", "kind", "existing"]
 ProcessAction = Literal["stop", "start", "kill"]
+NodeAction = Literal["power_off", "power_on", "remove"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,23 @@ class ClusterProcess:
     restarts: int
     exit_code: int | None
     log: str
+
+
+@dataclass(frozen=True)
+class ClusterNode:
+    """One worker node as a machine: what somebody who stands beside it sees.
+
+    Args:
+        name: such as `worker-2`.
+        power: `on` or `off`.
+        agent: state of what plays its kubelet: `running`, `stopped` or `failed`.
+        runtime: state of what plays its container runtime.
+    """
+
+    name: str
+    power: str
+    agent: str
+    runtime: str
 
 
 class Cluster(ABC):
@@ -98,6 +118,40 @@ class Cluster(ABC):
         Raises:
             ClusterStateError: there is no such process here.
         """
+
+    def nodes(self) -> tuple[ClusterNode, ...]:
+        """The worker nodes as machines, where the backend has them in hand."""
+        return ()
+
+    def node(self, name: str, action: NodeAction) -> ClusterNode:
+        """Power a node off or on, or remove its machine; its Node object is left to those who own it.
+
+        Raises:
+            ClusterStateError: there is no such node, or this backend cannot.
+        """
+        raise self._no_machines(action.replace("_", " "))
+
+    def add_node(self) -> ClusterNode:
+        """Start one more worker node; it registers itself within seconds.
+
+        Raises:
+            ClusterStateError: there is no room for one, or this backend cannot.
+        """
+        raise self._no_machines("add")
+
+    def simulate(self, nodes: int) -> None:
+        """Play so many simulated nodes, whose Pods change their status and run nothing; 0 removes them.
+
+        Raises:
+            ClusterStateError: this backend cannot.
+        """
+        raise self._no_machines("simulate")
+
+    def _no_machines(self, verb: str) -> ClusterStateError:
+        return ClusterStateError(
+            f"On the backend {self.backend} k8slab cannot {verb} nodes.",
+            "The backend 'embedded' can: open the lab with backend='embedded'.",
+        )
 
     @abstractmethod
     def close(self) -> None:

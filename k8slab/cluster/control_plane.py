@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from k8slab.cluster.identities import CONTROL_PLANE_NODE, plan_of
+from k8slab.cluster.roles import ROLES
 from k8slab.folders import ClusterFolder, ClusterSettings
 from k8slab.network.addresses import API_SERVER_PORT
+from k8slab.node.clock import clock_named
 
 ETCD_PORT = 2379
 ETCD_PEER_PORT = 2380
@@ -27,11 +29,34 @@ AUDIT_POLICY = {
     "rules": [
         {"level": "None", "verbs": ["get", "list", "watch"], "userGroups": ["system:nodes"]},
         {"level": "None", "resources": [{"group": "coordination.k8s.io", "resources": ["leases"]}]},
+        # Whether a delete was forced stands in its options, which hold no Secret.
+        {"level": "Request", "verbs": ["delete"], "resources": [{"group": "", "resources": ["pods"]}]},
+        # Few and lasting, being watches: they show whether a role grants what its user never asks for.
+        {
+            "level": "Metadata",
+            "verbs": ["get", "list", "watch"],
+            "users": [f"k8slab:{name}" for name in ROLES],
+        },
         {"level": "Metadata", "verbs": ["create", "update", "patch", "delete", "deletecollection"]},
         {"level": "None"},
     ],
 }
-"""Changes are recorded by who, what and when, and never with their content, which may hold Secrets."""
+"""Changes are recorded by who, what and when, and never with their content, which may hold Secrets.
+
+Who reads is recorded of the lab's own users alone."""
+
+AUTOSCALING = {
+    "horizontal-pod-autoscaler-sync-period": "5s",
+    "horizontal-pod-autoscaler-downscale-stabilization": "30s",
+    "horizontal-pod-autoscaler-cpu-initialization-period": "30s",
+    "horizontal-pod-autoscaler-initial-readiness-delay": "10s",
+}
+"""A HorizontalPodAutoscaler answers within a lesson; Kubernetes' own are 15 s, 5 min, 5 min and 30 s."""
+
+AUTOSCALING_SENTENCE = (
+    "it looks every {sync-period} (15 s), scales down after {downscale-stabilization} of calm (5 min), and "
+    "may leave out a new Pod's figures for {cpu-initialization-period} (5 min)"
+).format(**{flag.removeprefix("horizontal-pod-autoscaler-"): value for flag, value in AUTOSCALING.items()})
 
 
 @dataclass(frozen=True)
@@ -115,6 +140,7 @@ def api_server(folder: ClusterFolder, settings: ClusterSettings) -> ProcessSpeci
         "tls-private-key-file": folder.key("apiserver"),
         "client-ca-file": folder.certificate("ca"),
         "anonymous-auth": "false",
+        **_tolerations(settings),
         "authorization-mode": "Node,RBAC",
         "enable-admission-plugins": "NodeRestriction",
         "allow-privileged": "true",
@@ -146,7 +172,7 @@ def api_server(folder: ClusterFolder, settings: ClusterSettings) -> ProcessSpeci
 
 
 def controller_manager(folder: ClusterFolder, settings: ClusterSettings) -> ProcessSpecification:
-    """kube-controller-manager; it also hands out the /20 of each node."""
+    """kube-controller-manager; it also hands out the /22 of each node."""
     plan = plan_of(settings)
     flags: dict[str, object] = {
         **_client_flags(folder, settings, "controller-manager", "kube-controller-manager"),
@@ -158,12 +184,15 @@ def controller_manager(folder: ClusterFolder, settings: ClusterSettings) -> Proc
         "cluster-signing-key-file": folder.key("ca"),
         "allocate-node-cidrs": "true",
         "cluster-cidr": plan.pods,
-        "node-cidr-mask-size": 20,
+        # 32 ranges: the workers, the control-plane node, and simulated nodes of a thousand Pods each.
+        "node-cidr-mask-size": 22,
         "service-cluster-ip-range": plan.services,
         "cluster-name": f"k8slab-{settings.name}",
         # The default of 20 a second spares a big cluster's API server; here the start would wait for it.
         "kube-api-qps": 1000,
         "kube-api-burst": 2000,
+        **_node_monitoring(settings),
+        **AUTOSCALING,
     }
     return _component("kube-controller-manager", settings, flags)
 
@@ -173,6 +202,9 @@ def scheduler(folder: ClusterFolder, settings: ClusterSettings) -> ProcessSpecif
     flags = {
         **_client_flags(folder, settings, "scheduler", "kube-scheduler"),
         "secure-port": SCHEDULER_PORT,
+        # At the default of 50 a second, 5,000 simulated Pods would wait for it alone.
+        "kube-api-qps": 1000,
+        "kube-api-burst": 2000,
     }
     return _component("kube-scheduler", settings, flags)
 
@@ -192,6 +224,11 @@ def addons(folder: ClusterFolder) -> ProcessSpecification:
     return _ours("addons", "addon", "k8slab.addons", folder)
 
 
+def simulator(folder: ClusterFolder, nodes: int) -> ProcessSpecification:
+    """What plays simulated nodes, all of them in one process."""
+    return _ours("simulator", "addon", "k8slab.node.simulated", folder, ("--nodes", str(nodes)))
+
+
 def runtime(folder: ClusterFolder, settings: ClusterSettings, node: str) -> ProcessSpecification:
     """The runtime of one node; at the sandboxed level it works inside the switch's user namespace."""
     sandboxed = settings.isolation == "sandboxed"
@@ -203,6 +240,28 @@ def agent(folder: ClusterFolder, node: str) -> ProcessSpecification:
     """The agent of one node; that of the control-plane node shows the components as mirror Pods."""
     arguments = ("--node", node, *(["--static"] if node == CONTROL_PLANE_NODE else []))
     return _ours(f"{node}-agent", "node", "k8slab.node.agent", folder, arguments)
+
+
+def _tolerations(settings: ClusterSettings) -> dict[str, object]:
+    """How long Pods stay on a node that is gone; no flag on Kubernetes' own clock."""
+    clock = clock_named(settings.clock)
+    if clock.is_kubernetes_own:
+        return {}
+    return {
+        "default-not-ready-toleration-seconds": clock.toleration,
+        "default-unreachable-toleration-seconds": clock.toleration,
+    }
+
+
+def _node_monitoring(settings: ClusterSettings) -> dict[str, object]:
+    """When a silent node counts as gone; no flag on Kubernetes' own clock."""
+    clock = clock_named(settings.clock)
+    if clock.is_kubernetes_own:
+        return {}
+    return {
+        "node-monitor-period": f"{clock.monitor_period:g}s",
+        "node-monitor-grace-period": f"{clock.monitor_grace:g}s",
+    }
 
 
 def _client_flags(

@@ -10,15 +10,17 @@ from typing import Any
 
 from filelock import FileLock
 
-from k8slab.cluster.contract import Cluster, ClusterProcess, ProcessAction, Reality
+from k8slab.cluster.contract import Cluster, ClusterNode, ClusterProcess, NodeAction, ProcessAction, Reality
 from k8slab.cluster.embedded_creation import check_place, check_request, close_starter_pipes, create
 from k8slab.cluster.embedded_reality import reality
-from k8slab.cluster.identities import plan_of
+from k8slab.cluster.identities import MAXIMUM_SIMULATED_NODES, plan_of
 from k8slab.cluster.journal import Journal
 from k8slab.cluster.leftovers import sweep
+from k8slab.cluster.pki import remove_node_identity, write_node_identity, write_serving_certificate
 from k8slab.cluster.supervisor_client import Lease, ask, follow
 from k8slab.errors import ClusterError, ClusterStateError
 from k8slab.folders import ClusterFolder
+from k8slab.node.clock import clock_named
 from k8slab.processes import ProcessIdentity, end_processes
 from k8slab.progress import Progress
 
@@ -51,7 +53,9 @@ class EmbeddedCluster(Cluster):
         cluster = ask(self.folder, op="status")["cluster"]
         return {
             "kubernetes": self.settings.kubernetes,
-            "nodes": list(self.settings.nodes),
+            "nodes": cluster["nodes"],
+            "clock": self.settings.clock,
+            "sleeps": cluster["sleeps"],
             "seconds_to_ready": cluster["seconds_to_ready"],
             "state": cluster["state"],
             "isolation": self.isolation,
@@ -79,6 +83,39 @@ class EmbeddedCluster(Cluster):
         answer = ask(self.folder, op="process", name=name, action=action)
         return _process(answer["process"])
 
+    def nodes(self) -> tuple[ClusterNode, ...]:
+        return tuple(ClusterNode(**each) for each in ask(self.folder, op="status")["nodes"])
+
+    def node(self, name: str, action: NodeAction) -> ClusterNode:
+        answer = ask(self.folder, timeout=30.0, op="node", name=name, action=action)
+        if action == "remove":
+            remove_node_identity(self.folder, name)
+        return ClusterNode(**answer["node"])
+
+    def add_node(self) -> ClusterNode:
+        with FileLock(self.folder.lock, mode=0o600):
+            name = str(ask(self.folder, op="status")["cluster"]["next_node"])
+            write_node_identity(self.folder, self.settings, name)
+            try:
+                answer = ask(self.folder, op="node", name=name, action="add")
+            except ClusterStateError:
+                remove_node_identity(self.folder, name)
+                raise
+        return ClusterNode(**answer["node"])
+
+    def simulate(self, nodes: int) -> None:
+        if not 0 <= nodes <= MAXIMUM_SIMULATED_NODES:
+            raise ClusterStateError(
+                f"A cluster has 0 to {MAXIMUM_SIMULATED_NODES} simulated nodes, not {nodes}.",
+                "Each takes a thousand Pods.",
+            )
+        plan = plan_of(self.settings)
+        with FileLock(self.folder.lock, mode=0o600):
+            if not self.folder.certificate("kubelet-simulator").exists():
+                addresses = [plan.simulated_node(index) for index in range(1, MAXIMUM_SIMULATED_NODES + 1)]
+                write_serving_certificate(self.folder, self.settings, "simulator", addresses)
+            ask(self.folder, op="simulate", nodes=nodes)
+
     def close(self) -> None:
         if self._lease is not None:
             self._lease.close()
@@ -94,7 +131,14 @@ def _process(record: dict[str, Any]) -> ClusterProcess:
 
 
 def open_embedded(
-    name: str, nodes: int, keep: bool, progress: Progress, reason: str = "", *, hold: bool = True
+    name: str,
+    nodes: int,
+    keep: bool,
+    progress: Progress,
+    reason: str = "",
+    *,
+    hold: bool = True,
+    clock: str | None = None,
 ) -> EmbeddedCluster:
     """Attach to the embedded cluster of that name, or start it.
 
@@ -108,6 +152,7 @@ def open_embedded(
         progress: told about each step.
         reason: why this backend was taken.
         hold: whether this process holds it.
+        clock: how fast the life of its nodes goes, as in `node.clock`; Kubernetes' own if None.
 
     Raises:
         StartError: a component ended or did not answer.
@@ -119,17 +164,26 @@ def open_embedded(
     with FileLock(folder.path.with_name(f"{name}.lock"), mode=0o600):
         journal = _settled(folder, progress)
         if journal is None:
-            create(folder, name, nodes, keep, progress)
+            create(folder, name, nodes, keep, progress, clock or "kubernetes")
         elif keep and not journal.keep:
             ask(folder, op="keep", keep=True)
         cluster = EmbeddedCluster(folder, reason, hold=hold)
         close_starter_pipes()
+    _say_clock(cluster.settings.clock, clock, progress)
     try:
         _wait_until_running(folder, progress)
     except BaseException:
         cluster.close()
         raise
     return cluster
+
+
+def _say_clock(has: str, wanted: str | None, progress: Progress) -> None:
+    figures = clock_named(has)
+    if wanted is not None and wanted != has:
+        progress.line(f"the cluster was started on the clock {has} and stays on it; {wanted} was asked for")
+    if not figures.is_kubernetes_own:
+        progress.line(f"the clock {has} is faster than Kubernetes' own: {figures.sentence()}")
 
 
 def end(folder: ClusterFolder) -> None:

@@ -13,19 +13,18 @@ import zlib
 
 from k8slab.cluster.claim import claim_addresses
 from k8slab.cluster.components.ladder import locate
+from k8slab.cluster.identities import MAXIMUM_NODES
 from k8slab.cluster.journal import Journal
 from k8slab.cluster.pki import write_pki
 from k8slab.cluster.supervisor_client import answers
 from k8slab.errors import ClusterError, LabError, StartError
 from k8slab.folders import ClusterFolder, ClusterSettings, state_folder
+from k8slab.node.clock import clock_named
 from k8slab.node.isolation import best_level
 from k8slab.processes import CLUSTER_VARIABLE
 from k8slab.progress import Progress
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,18}[a-z0-9])?")
-MAXIMUM_NODES = 7
-"""A /17 of Pod addresses holds eight /20, and the control-plane node takes one."""
-
 FREE_BYTES = 1024**3
 SOCKET_PATH_BYTES = 107
 """Longest path of a unix socket on Linux (sun_path holds 108 with the end mark)."""
@@ -80,7 +79,9 @@ def check_place(folder: ClusterFolder) -> None:
         )
 
 
-def create(folder: ClusterFolder, name: str, nodes: int, keep: bool, progress: Progress) -> None:
+def create(
+    folder: ClusterFolder, name: str, nodes: int, keep: bool, progress: Progress, clock: str = "kubernetes"
+) -> None:
     """Make a cluster's folder and start its supervisor; returns when that answers.
 
     All or nothing: when it fails the folder is gone again.
@@ -88,6 +89,7 @@ def create(folder: ClusterFolder, name: str, nodes: int, keep: bool, progress: P
     Raises:
         LabError: components are missing, no address range is free, or the supervisor ended.
     """
+    clock_named(clock)
     components = locate(progress)
     isolation, _ = best_level()
     claim = claim_addresses(zlib.crc32(f"{os.getuid()} {state_folder()} {name}".encode()) % 254 + 1)
@@ -102,6 +104,7 @@ def create(folder: ClusterFolder, name: str, nodes: int, keep: bool, progress: P
             nodes=tuple(f"worker-{index}" for index in range(1, nodes + 1)),
             kubernetes=components.kubernetes,
             components=str(components.folder),
+            clock=clock,
         )
         for each in (folder.logs, folder.run):
             each.mkdir(mode=0o700)

@@ -7,6 +7,12 @@ from k8slab.network.addresses import API_SERVER_PORT, AddressPlan
 
 CONTROL_PLANE_NODE = "control-plane"
 
+MAXIMUM_NODES = 7
+"""Workers at a time: what a laptop carries."""
+
+MAXIMUM_SIMULATED_NODES = 24
+"""A /17 of Pod addresses holds 32 ranges of /22; the rest is for the workers and the control-plane node."""
+
 ADMIN_GROUP = "k8slab:cluster-admins"
 """Bound to cluster-admin by RBAC, so that it can be taken away; `system:masters` cannot."""
 

@@ -47,6 +47,10 @@ class Journal:
         """The journal with one process more, or the identity of one filled in."""
         return replace(self, processes={**self.processes, name: identity})
 
+    def without_process(self, name: str) -> Journal:
+        """The journal without a process that has ended for good."""
+        return replace(self, processes={key: each for key, each in self.processes.items() if key != name})
+
     def supervisor_is_alive(self) -> bool:
         """Whether the supervisor it names still runs: pid, start time and cluster uuid agree."""
         return (

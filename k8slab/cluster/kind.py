@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from k8slab.cluster.container_engine import find_engine
-from k8slab.cluster.contract import Cluster, ClusterProcess, ProcessAction, Reality
+from k8slab.cluster.contract import Cluster, ClusterNode, ClusterProcess, NodeAction, ProcessAction, Reality
 from k8slab.cluster.kind_command import Kind
 from k8slab.cluster.kind_journal import KindJournal, kind_folder, kind_lock, kind_name, remove, settled
 from k8slab.commands import find_program, run
@@ -110,6 +110,14 @@ class KindCluster(Cluster):
             f"On kind {name!r} runs inside a node's container, where k8slab does not {action} it.",
             f"A whole node can be stopped with `{self._journal.engine} stop <node>`; "
             "single components can be switched off on the backend 'embedded'.",
+        )
+
+    def node(self, name: str, action: NodeAction) -> ClusterNode:
+        engine = self._journal.engine
+        raise ClusterStateError(
+            f"On kind the node {name!r} is a container of {engine}, and k8slab leaves it alone.",
+            f"`{engine} kill <node>` is its power cord, `{engine} start <node>` its switch; "
+            "`k8slab kubectl get nodes` names them. On the backend 'embedded' k8slab does both.",
         )
 
     def close(self) -> None:

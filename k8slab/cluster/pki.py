@@ -8,6 +8,7 @@ supervisor's bootstrap alone.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 
 from k8slab.cluster.certificates import CertificateAuthority, KeyPair, new_key, private_pem, public_pem
 from k8slab.cluster.identities import ADMIN_GROUP, CONTROL_PLANE_NODE, api_server_url, plan_of
@@ -22,6 +23,13 @@ API_SERVER_NAMES = (
     "kubernetes.default.svc.cluster.local",
     "localhost",
     "127.0.0.1",
+)
+
+METRICS_SERVER_NAMES = (
+    "metrics-server",
+    "metrics-server.kube-system",
+    "metrics-server.kube-system.svc",
+    "metrics-server.kube-system.svc.cluster.local",
 )
 
 
@@ -51,6 +59,9 @@ def write_pki(folder: ClusterFolder, settings: ClusterSettings) -> None:
         ),
         "kube-controller-manager": authority.server("kube-controller-manager", [api_twin, "localhost"]),
         "kube-scheduler": authority.server("kube-scheduler", [api_twin, "localhost"]),
+        "metrics-server": authority.server(
+            "metrics-server", [*METRICS_SERVER_NAMES, plan.addons, plan.twin(plan.addons)]
+        ),
         "apiserver-kubelet-client": authority.client("kube-apiserver-kubelet-client"),
     }
     users = {
@@ -60,30 +71,99 @@ def write_pki(folder: ClusterFolder, settings: ClusterSettings) -> None:
         "scheduler": ("system:kube-scheduler", ()),
         **{name: (f"k8slab:{name}", ()) for name in ROLES},
     }
-    for index, node in enumerate((CONTROL_PLANE_NODE, *settings.nodes)):
-        users[node] = (f"system:node:{node}", ("system:nodes",))
-        address = plan.node(index)
-        pairs[f"kubelet-{node}"] = authority.server(
-            f"system:node:{node}", [node, address, plan.twin(address)]
-        )
+    for node in (CONTROL_PLANE_NODE, *settings.nodes):
+        users[node] = _node_user(node)
+        pairs[f"kubelet-{node}"] = _serving(authority, node, [plan.node_named(node)], settings)
     for user, (common_name, groups) in users.items():
         pairs[f"user-{user}"] = authority.client(common_name, groups)
-    for name, pair in pairs.items():
-        _write(folder.certificate(name), pair.certificate)
-        _write(folder.key(name), pair.key)
+    _write_pairs(folder, pairs)
     signing_key = new_key()
     _write(folder.key("service-account"), private_pem(signing_key))
     _write(folder.pki / "service-account.pub", public_pem(signing_key))
     for user in users:
-        text = kubeconfig(
-            cluster=f"k8slab-{settings.name}",
-            server=api_server_url(settings),
-            authority=folder.certificate("ca"),
-            user=user,
-            certificate=folder.certificate(f"user-{user}"),
-            key=folder.key(f"user-{user}"),
-        )
-        _write(folder.kubeconfig(user), text)
+        _write_kubeconfig(folder, settings, user)
+
+
+def write_node_identity(folder: ClusterFolder, settings: ClusterSettings, node: str) -> None:
+    """Give a node that joins a running cluster its certificates and its kubeconfig, as `kubeadm join` does.
+
+    Those that an earlier try left are replaced.
+
+    Args:
+        folder: the cluster's folder, with the authority's key.
+        settings: the cluster's settings.
+        node: the node's name, such as `worker-4`.
+    """
+    authority = _authority_on_disk(folder)
+    address = plan_of(settings).node_named(node)
+    remove_node_identity(folder, node)
+    pairs = {
+        f"user-{node}": authority.client(*_node_user(node)),
+        f"kubelet-{node}": _serving(authority, node, [address], settings),
+    }
+    _write_pairs(folder, pairs)
+    _write_kubeconfig(folder, settings, node)
+
+
+def write_serving_certificate(
+    folder: ClusterFolder, settings: ClusterSettings, name: str, addresses: Sequence[str]
+) -> None:
+    """Sign a certificate under which one process serves the kubelet's API on several addresses.
+
+    Args:
+        folder: the cluster's folder, with the authority's key.
+        settings: the cluster's settings.
+        name: whose it is; the files are those of `kubelet-<name>`.
+        addresses: the cluster addresses it is for.
+    """
+    for path in (folder.certificate(f"kubelet-{name}"), folder.key(f"kubelet-{name}")):
+        path.unlink(missing_ok=True)
+    pair = _serving(_authority_on_disk(folder), name, addresses, settings)
+    _write_pairs(folder, {f"kubelet-{name}": pair})
+
+
+def remove_node_identity(folder: ClusterFolder, node: str) -> None:
+    """Remove what `write_node_identity` wrote; what is not there is fine."""
+    for name in (f"user-{node}", f"kubelet-{node}"):
+        folder.certificate(name).unlink(missing_ok=True)
+        folder.key(name).unlink(missing_ok=True)
+    folder.kubeconfig(node).unlink(missing_ok=True)
+
+
+def _authority_on_disk(folder: ClusterFolder) -> CertificateAuthority:
+    return CertificateAuthority.of(
+        KeyPair(folder.certificate("ca").read_text(), folder.key("ca").read_text())
+    )
+
+
+def _node_user(node: str) -> tuple[str, tuple[str, ...]]:
+    return f"system:node:{node}", ("system:nodes",)
+
+
+def _serving(
+    authority: CertificateAuthority, node: str, addresses: Sequence[str], settings: ClusterSettings
+) -> KeyPair:
+    plan = plan_of(settings)
+    twins = [plan.twin(each) for each in addresses]
+    return authority.server(f"system:node:{node}", [node, *addresses, *twins])
+
+
+def _write_pairs(folder: ClusterFolder, pairs: Mapping[str, KeyPair]) -> None:
+    for name, pair in pairs.items():
+        _write(folder.certificate(name), pair.certificate)
+        _write(folder.key(name), pair.key)
+
+
+def _write_kubeconfig(folder: ClusterFolder, settings: ClusterSettings, user: str) -> None:
+    text = kubeconfig(
+        cluster=f"k8slab-{settings.name}",
+        server=api_server_url(settings),
+        authority=folder.certificate("ca"),
+        user=user,
+        certificate=folder.certificate(f"user-{user}"),
+        key=folder.key(f"user-{user}"),
+    )
+    _write(folder.kubeconfig(user), text)
 
 
 def _write(path: os.PathLike[str], text: str) -> None:

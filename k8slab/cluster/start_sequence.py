@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from k8slab.cluster import control_plane
-from k8slab.cluster.addon_objects import addon_objects
+from k8slab.cluster.addon_objects import addon_objects, aggregated_apis
 from k8slab.cluster.bootstrap import SuperAdmin, first_objects
 from k8slab.cluster.identities import CONTROL_PLANE_NODE, plan_of
 from k8slab.cluster.supervised import SupervisedProcess
+from k8slab.cluster.supervised_nodes import Nodes
 from k8slab.errors import ApiError, StartError
 from k8slab.folders import ClusterFolder, ClusterSettings
-from k8slab.network.addresses import API_SERVER_PORT
+from k8slab.network.addresses import API_SERVER_PORT, METRICS_PORT
 
 START_SECONDS = 120.0
 """How long a slow machine may take until all nodes are Ready; an ordinary one needs about 4."""
@@ -34,6 +35,7 @@ class Launcher(Protocol):
 
     folder: ClusterFolder
     settings: ClusterSettings
+    nodes: Nodes
 
     def launch(self, specification: control_plane.ProcessSpecification) -> SupervisedProcess:
         """Start a process and keep it under supervision."""
@@ -63,10 +65,9 @@ async def start(launcher: Launcher) -> None:
     if sandboxed:
         await until(exists(folder.switch_socket), "the switch", *switch)
         launcher.reached("the switch is plugged in")
-    workers = []
+    workers: list[SupervisedProcess] = []
     for node in settings.nodes:
-        workers.append(launcher.launch(control_plane.runtime(folder, settings, node)))
-        workers.append(launcher.launch(control_plane.agent(folder, node)))
+        workers += launcher.nodes.start(node)
     await until(listens(settings, API_SERVER_PORT), "kube-apiserver", *core)
     launcher.reached("kube-apiserver listens")
     await until(answers_ready(admin), "kube-apiserver", *core)
@@ -79,9 +80,12 @@ async def start(launcher: Launcher) -> None:
     await until(nodes_are_ready(admin, set(settings.nodes)), "every node", *core, *switch, *workers)
     launcher.reached("all nodes are Ready")
     launcher.launch(control_plane.agent(folder, CONTROL_PLANE_NODE))
+    addons = launcher.launch(control_plane.addons(folder))
     for path, body in addon_objects(folder, settings):
         await until(created(admin, path, body), path, *core)
-    launcher.launch(control_plane.addons(folder))
+    await until(listens(settings, METRICS_PORT, plan_of(settings).addons), "the add-ons", *core, addons)
+    for path, body in aggregated_apis(folder, settings):
+        await until(created(admin, path, body), path, *core)
 
 
 async def until(condition: Condition, what: str, *watched: SupervisedProcess) -> None:
@@ -105,13 +109,13 @@ async def until(condition: Condition, what: str, *watched: SupervisedProcess) ->
         await asyncio.sleep(POLL_SECONDS)
 
 
-def listens(settings: ClusterSettings, port: int) -> Condition:
-    """Whether a port of the control plane accepts connections."""
+def listens(settings: ClusterSettings, port: int, address: str = "") -> Condition:
+    """Whether a port of the control plane, or of another address of the cluster, accepts connections."""
     plan = plan_of(settings)
 
     async def accepts() -> bool:
         try:
-            _, writer = await asyncio.open_connection(plan.twin(plan.api_server), port)
+            _, writer = await asyncio.open_connection(plan.twin(address or plan.api_server), port)
         except OSError:
             return False
         writer.close()

@@ -20,11 +20,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from k8slab import linux
-from k8slab.cluster import start_sequence
+from k8slab.cluster import control_plane, start_sequence
+from k8slab.cluster.bootstrap import SuperAdmin
 from k8slab.cluster.control_plane import ProcessSpecification
 from k8slab.cluster.journal import Journal, State
 from k8slab.cluster.leases import Leases
+from k8slab.cluster.sleep_watch import Sleep, SleepWatch, hold_until_heartbeats
 from k8slab.cluster.supervised import SupervisedProcess
+from k8slab.cluster.supervised_nodes import Nodes
 from k8slab.cluster.supervisor_socket import serve
 from k8slab.errors import ClusterStateError, LabError, StartError
 from k8slab.folders import ClusterFolder, ClusterSettings
@@ -54,6 +57,8 @@ class Supervisor:
         self.settings = settings
         self.leases = Leases(keep)
         self.processes: dict[str, SupervisedProcess] = {}
+        self.nodes = Nodes(self)
+        self.sleep_watch = SleepWatch(self._woke)
         self.steps: list[dict[str, object]] = []
         self.changed = asyncio.Event()
         self.ended = asyncio.Event()
@@ -89,10 +94,13 @@ class Supervisor:
 
     async def _until_asked_to_end(self, start: Awaitable[None]) -> None:
         starting = asyncio.ensure_future(start)
+        watching = asyncio.ensure_future(self.sleep_watch.run())
         try:
             while not self.ended.is_set() and not self.leases.expired():
                 if starting.done():
                     starting.result()
+                if watching.done():
+                    watching.result()
                 reap_orphans(each.pid for each in self.processes.values() if each.pid is not None)
                 try:
                     await asyncio.wait_for(self.ended.wait(), 0.05 if not starting.done() else 0.5)
@@ -100,6 +108,7 @@ class Supervisor:
                     continue
         finally:
             starting.cancel()
+            watching.cancel()
 
     def launch(self, specification: ProcessSpecification) -> SupervisedProcess:
         """Start a process and keep it under supervision; the journal names it first."""
@@ -114,6 +123,11 @@ class Supervisor:
         self._write(self.journal.with_process(specification.name, None))
         process.start()
         return process
+
+    def forget(self, name: str) -> None:
+        """Supervise a process no more; it has ended."""
+        del self.processes[name]
+        self._write(self.journal.without_process(name))
 
     def reached(self, step: str) -> None:
         """Note that a step of the start is done, for those who follow it."""
@@ -170,6 +184,7 @@ class Supervisor:
             known = ", ".join(self.processes)
             raise ClusterStateError(f"There is no process {name!r} in this cluster.", f"There are: {known}.")
         if action == "start":
+            self.nodes.check_power(name)
             process.start()
         elif action == "stop":
             await process.stop()
@@ -178,6 +193,30 @@ class Supervisor:
         else:
             raise ClusterStateError(f"A process can be stopped, started or killed, not {action!r}.")
         return process
+
+    async def simulate(self, nodes: int) -> SupervisedProcess:
+        """Play so many simulated nodes; those beyond that number are removed."""
+        specification = control_plane.simulator(self.folder, nodes)
+        process = self.processes.get(specification.name)
+        if process is None:
+            return self.launch(specification)
+        await process.stop()
+        process.specification = specification
+        process.start()
+        return process
+
+    async def _woke(self, sleep: Sleep) -> None:
+        """Let the nodes' heartbeats come first; on a suspended machine the controllers' clock stood still."""
+        controller_manager = self.processes.get("kube-controller-manager")
+        if controller_manager is None or sleep.suspended:
+            return
+        alive = [
+            name.removesuffix("-agent")
+            for name, process in self.processes.items()
+            if name.endswith("-agent") and process.pid is not None
+        ]
+        admin = SuperAdmin(self.folder, self.settings)
+        await hold_until_heartbeats(admin, controller_manager, alive, sleep.woke)
 
     async def _end_everything(self) -> None:
         """End all in reverse order; what asks the API server ends before it, and etcd last."""

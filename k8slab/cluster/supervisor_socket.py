@@ -56,11 +56,15 @@ def status(supervisor: Supervisor) -> dict[str, Any]:
             **journal,
             "isolation": supervisor.settings.isolation,
             "kubernetes": supervisor.settings.kubernetes,
-            "nodes": list(supervisor.settings.nodes),
+            "clock": supervisor.settings.clock,
+            "nodes": supervisor.nodes.names(),
+            "next_node": supervisor.nodes.next_name(),
+            "sleeps": supervisor.sleep_watch.records(),
             "holders": len(supervisor.leases),
             "started": supervisor.started,
         },
         "processes": [process.record() for process in supervisor.processes.values()],
+        "nodes": supervisor.nodes.records(),
         "steps": supervisor.steps,
         "moment": time.time(),
     }
@@ -106,6 +110,11 @@ async def _answer(supervisor: Supervisor, request: dict[str, Any], token: object
             return {"ok": True}
         case "process":
             process = await supervisor.act(request["name"], request["action"])
+            return {"ok": True, "process": process.record()}
+        case "node":
+            return {"ok": True, "node": await supervisor.nodes.act(request["name"], request["action"])}
+        case "simulate":
+            process = await supervisor.simulate(int(request["nodes"]))
             return {"ok": True, "process": process.record()}
     raise ValueError(f"unknown op {request['op']!r}")
 

@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 
 from k8slab.api_client import ApiClient
+from k8slab.api_events import EventRecorder
 from k8slab.errors import LabError
 from k8slab.folders import ClusterFolder
+from k8slab.network.ingress_controller import USER
 from k8slab.network.process import LabNetwork, raise_descriptor_limit
 
 
@@ -19,17 +21,29 @@ async def serve(folder: ClusterFolder) -> None:
     """Serve the cluster's network until SIGTERM or SIGINT.
 
     Raises:
-        ClusterStateError: the folder has no settings, or the kubeconfig `network` is absent.
+        ClusterStateError: the folder has no settings, or the kubeconfig `network` or `ingress-controller`
+            is absent.
     """
     loop = asyncio.get_running_loop()
-    async with ApiClient.from_kubeconfig(folder.kubeconfig("network"), "k8slab-network") as api:
-        running = asyncio.ensure_future(LabNetwork(folder, api).run())
+    async with (
+        ApiClient.from_kubeconfig(folder.kubeconfig("network"), "k8slab-network") as api,
+        ApiClient.from_kubeconfig(folder.kubeconfig(USER), "k8slab-ingress-controller") as ingress_api,
+    ):
+        events = EventRecorder(api, "k8slab-network")
+        network = LabNetwork(folder, api, ingress_api, events=events)
+        running = asyncio.ensure_future(_run(network, events))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, running.cancel)
         try:
             await running
         except asyncio.CancelledError:
             logging.getLogger("k8slab.network").info("ended on request")
+
+
+async def _run(network: LabNetwork, events: EventRecorder) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(network.run())
+        tasks.create_task(events.run())
 
 
 def main() -> int:

@@ -65,6 +65,34 @@ def listen_unix(path: Path) -> socket.socket:
     return listener
 
 
+async def keep_open(
+    name: str,
+    open_socket: Callable[[], Awaitable[socket.socket]],
+    use: Callable[[socket.socket], Awaitable[None]],
+) -> None:
+    """Open a socket and use it until cancelled; if that fails, say so once and try again.
+
+    Args:
+        name: what it is called in the log, such as `10.7.128.5:80`.
+        open_socket: makes the socket, which is closed afterwards.
+        use: what to do with it; it ends only by an error.
+    """
+    delay, told = FIRST_RETRY, ""
+    while True:
+        try:
+            with await open_socket() as opened:
+                if told:
+                    log.info("%s is listened on now", name)
+                    delay, told = FIRST_RETRY, ""
+                await use(opened)
+        except (OSError, ClusterError) as error:
+            if str(error) != told:
+                told = str(error)
+                log.warning("%s cannot be listened on, trying again until it can: %s", name, error)
+        await asyncio.sleep(delay)
+        delay = min(LONGEST_RETRY, delay * 2)
+
+
 class Acceptor:
     """Serves listeners and owns the connections that they accept. An async context manager.
 
@@ -98,23 +126,7 @@ class Acceptor:
             open_listener: makes the listening socket.
             handle: what to do with a connection.
         """
-        delay, told = FIRST_RETRY, ""
-        while True:
-            try:
-                listener = await open_listener()
-                if told:
-                    log.info("%s is listened on now", name)
-                    delay, told = FIRST_RETRY, ""
-                try:
-                    await self._accept(name, listener, handle)
-                finally:
-                    listener.close()
-            except (OSError, ClusterError) as error:
-                if str(error) != told:
-                    told = str(error)
-                    log.warning("%s cannot be listened on, trying again until it can: %s", name, error)
-            await asyncio.sleep(delay)
-            delay = min(LONGEST_RETRY, delay * 2)
+        await keep_open(name, open_listener, lambda listener: self._accept(name, listener, handle))
 
     async def _accept(self, name: str, listener: socket.socket, handle: Handler) -> None:
         loop = asyncio.get_running_loop()

@@ -4,10 +4,11 @@ Unprivileged processes can bind nothing but loopback, and Kubernetes refuses loo
 addresses in Endpoints. So each cluster owns `10.K.0.0/16`, and every address in it has a
 *twin*, `127.K.x.y`, on which a process of this host can really listen.
 
-    10.K.0.0/17      Pods, a /20 per node (the controller-manager hands them out)
+    10.K.0.0/17      Pods, a /22 per node (the controller-manager hands them out)
     10.K.128.0/18    Services
     10.K.192.0/20    LoadBalancer addresses
-    10.K.255.0/24    nodes and control plane: .1 is the API server, .10 + i is worker i
+    10.K.255.0/24    nodes and control plane: .1 is the API server, .2 the add-ons, .10 + i is worker i,
+                     .200 + i a simulated node
 """
 
 from __future__ import annotations
@@ -23,8 +24,18 @@ CLAIM_PORT = 7477
 
 API_SERVER_PORT = 6443
 KUBELET_PORT = 10250
+DNS_PORT = 53
+METRICS_PORT = 4443
+"""Port of the add-ons' metrics API, on the twin of their address."""
+
 FORWARD_PROXY_PORT = 3128
 """Port of a plain Pod's own forward proxy, on the Pod's twin."""
+
+
+def node_index(name: str) -> int:
+    """The number at the end of a worker's name; 0 for the control-plane node, whose name has none."""
+    number = name.rpartition("-")[2]
+    return int(number) if number.isdigit() else 0
 
 
 @dataclass(frozen=True)
@@ -60,6 +71,16 @@ class AddressPlan:
         return IPv4Network(f"10.{self.octet}.192.0/20")
 
     @property
+    def ingress(self) -> str:
+        """The address that every Ingress is answered on: the first of the LoadBalancer range."""
+        return f"10.{self.octet}.192.1"
+
+    @property
+    def nodes(self) -> IPv4Network:
+        """Addresses of nodes and of the control plane."""
+        return IPv4Network(f"10.{self.octet}.255.0/24")
+
+    @property
     def gateway(self) -> str:
         """The switch's own address among the Pods, their default route at the sandboxed level."""
         return f"10.{self.octet}.0.1"
@@ -68,6 +89,11 @@ class AddressPlan:
     def api_server(self) -> str:
         """The API server's advertised address; it listens on the twin."""
         return f"10.{self.octet}.255.1"
+
+    @property
+    def addons(self) -> str:
+        """The add-ons' address, beside the API server's; they listen on the twin."""
+        return f"10.{self.octet}.255.2"
 
     @property
     def kubernetes_service(self) -> str:
@@ -82,6 +108,14 @@ class AddressPlan:
     def node(self, index: int) -> str:
         """Address of a node: index 0 is the control-plane node, workers count from 1."""
         return f"10.{self.octet}.255.{10 + index}"
+
+    def node_named(self, name: str) -> str:
+        """Address of a node by its name: the number at the end of `worker-2` is its index."""
+        return self.node(node_index(name))
+
+    def simulated_node(self, index: int) -> str:
+        """Address of a simulated node; they count from 1."""
+        return f"10.{self.octet}.255.{200 + index}"
 
     @property
     def claim(self) -> str:

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import random
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 
 from k8slab.errors import ClusterError
-from k8slab.network.names import DOMAIN, Answer
-
-TTL = 5
-"""Seconds an answer may be kept: the default of CoreDNS's kubernetes plugin."""
-
-TYPE_A, TYPE_CNAME, TYPE_SOA, TYPE_OPT, TYPE_ANY = 1, 5, 6, 41, 255
-CLASS_IN, CLASS_ANY = 1, 255
+from k8slab.network.dns_records import (
+    CLASS_ANY,
+    CLASS_IN,
+    TYPE_A,
+    TYPE_AAAA,
+    TYPE_ANY,
+    TYPE_CNAME,
+    TYPE_NS,
+    TYPE_OPT,
+    TYPE_PTR,
+    TYPE_SOA,
+    TYPE_SRV,
+    TYPE_TXT,
+    MessageWriter,
+    Record,
+    address_record,
+    name_record,
+    service_record,
+    start_of_authority,
+    text_record,
+)
+from k8slab.network.names import DOMAIN, LONGEST_ALIAS_CHAIN, NAME_SERVER, Answer
 
 NO_ERROR, FORMAT_ERROR, NAME_ERROR, NOT_IMPLEMENTED = 0, 1, 3, 4
 RESPONSE, AUTHORITATIVE, TRUNCATED, RECURSION_DESIRED = 0x8000, 0x0400, 0x0200, 0x0100
@@ -80,11 +95,15 @@ class Query:
         return Query(number, flags, name, kind, category, message[_QUESTION_AT:end], room)
 
 
-def respond(query: Query, lookup: Callable[[str], Answer], limit: int | None = None) -> bytes:
+Lookup = Callable[[str], Answer]
+
+
+def respond(query: Query, lookup: Lookup, limit: int | None = None) -> bytes:
     """The answer to a query.
 
-    Addresses for A and ANY; no data for other types of a name that exists; "no such name" otherwise; an
-    alias as CNAME, followed to its addresses where they are in the cluster.
+    No data for types that a name has none of (AAAA, say), "no such name" for names that do not exist; an
+    alias as CNAME, followed to its addresses where they are in the cluster. Addresses come in any order, as
+    from CoreDNS's `loadbalance`.
 
     Args:
         query: the question.
@@ -95,53 +114,99 @@ def respond(query: Query, lookup: Callable[[str], Answer], limit: int | None = N
     if limit is None:
         limit = min(max(query.room, PLAIN_UDP), LONGEST_UDP)
     if not query.question:
-        return _message(query, FORMAT_ERROR, [], [], limit)
+        return _message(query, FORMAT_ERROR, limit)
     if query.flags & OPCODE or query.category not in (CLASS_IN, CLASS_ANY):
-        return _message(query, NOT_IMPLEMENTED, [], [], limit)
+        return _message(query, NOT_IMPLEMENTED, limit)
     found = lookup(query.name)
+    authority = [start_of_authority(found.zone, DOMAIN)] if found.zone else []
     if not found.exists:
-        return _message(query, NAME_ERROR, [], [_start_of_authority()], limit)
-    records = []
-    if found.alias:
-        records.append(_record(b"\xc0\x0c", TYPE_CNAME, _encoded(found.alias)))
-        owner = _encoded(found.alias)
-        addresses = lookup(found.alias).addresses
+        return _message(query, NAME_ERROR, limit, authorities=authority)
+    answers, extra = _records(query, found, lookup)
+    return _message(query, NO_ERROR, limit, answers, [] if answers else authority, extra)
+
+
+def _records(query: Query, found: Answer, lookup: Lookup) -> tuple[list[Record], list[Record]]:
+    """The records of a name that exists: the answer, and what spares the asker a second question."""
+    name = query.name
+    apex = bool(found.zone) and name.lower() == found.zone
+    kind = query.kind
+    if found.alias and kind in (TYPE_A, TYPE_AAAA, TYPE_ANY):
+        return _alias(name, found, lookup, kind), []
+    if found.alias and kind == TYPE_CNAME:
+        return [name_record(name, TYPE_CNAME, found.alias)], []
+    if kind in (TYPE_A, TYPE_ANY):
+        return _addresses(name, found), []
+    if kind == TYPE_SRV:
+        return _services(name, found)
+    if kind == TYPE_PTR:
+        return [name_record(name, TYPE_PTR, pointer) for pointer in found.pointers], []
+    if kind == TYPE_TXT and found.text:
+        return [text_record(name, found.text)], []
+    if kind == TYPE_SOA and apex:
+        return [start_of_authority(found.zone, DOMAIN)], []
+    if kind == TYPE_NS and apex:
+        extra = [address_record(NAME_SERVER, address) for address in lookup(NAME_SERVER).addresses]
+        return [name_record(name, TYPE_NS, NAME_SERVER)], extra
+    return [], []
+
+
+def _addresses(name: str, found: Answer) -> list[Record]:
+    shuffled = random.sample(found.addresses, len(found.addresses))
+    return [address_record(name, address) for address in shuffled]
+
+
+def _alias(name: str, found: Answer, lookup: Lookup, kind: int) -> list[Record]:
+    """The chain of an alias to its addresses; within the cluster nothing, if it leads to nothing."""
+    records: list[Record] = []
+    for _ in range(LONGEST_ALIAS_CHAIN):
+        if not found.alias:
+            break
+        records.append(name_record(name, TYPE_CNAME, found.alias))
+        name, found = found.alias.rstrip("."), lookup(found.alias)
     else:
-        owner, addresses = b"\xc0\x0c", found.addresses
-    if query.kind in (TYPE_A, TYPE_ANY):
-        records += [_record(owner, TYPE_A, IPv4Address(address).packed) for address in addresses]
-    return _message(query, NO_ERROR, records, [] if records else [_start_of_authority()], limit)
+        return []
+    if not found.zone:
+        return records
+    addresses = _addresses(name, found) if kind in (TYPE_A, TYPE_ANY) else []
+    return [*records, *addresses] if addresses else []
 
 
-def _message(query: Query, code: int, answers: list[bytes], authorities: list[bytes], limit: int) -> bytes:
-    extra = [b"\0" + struct.pack("!HHIH", TYPE_OPT, LONGEST_UDP, 0, 0)] if query.room else []
+def _services(name: str, found: Answer) -> tuple[list[Record], list[Record]]:
+    targets = [target for target in found.targets if target.port]
+    # All are of one priority, and share its weight of 100.
+    weight = max(1, 100 // len(targets)) if targets else 0
+    answers = [service_record(name, weight, target.port, target.host) for target in targets]
+    hosts = dict.fromkeys((target.host, target.address) for target in targets)
+    return answers, [address_record(host, address) for host, address in hosts]
+
+
+def _message(
+    query: Query,
+    code: int,
+    limit: int,
+    answers: list[Record] | None = None,
+    authorities: list[Record] | None = None,
+    extra: list[Record] | None = None,
+) -> bytes:
     flags = RESPONSE | AUTHORITATIVE | RECURSION_AVAILABLE | code
     flags |= query.flags & (OPCODE | RECURSION_DESIRED)
-    room = limit - _HEADER.size - len(query.question) - sum(map(len, extra))
-    if sum(map(len, answers)) + sum(map(len, authorities)) > room:
-        flags |= TRUNCATED
-        authorities = []
-        while answers and sum(map(len, answers)) > room:
-            answers = answers[:-1]
-    counts = (1 if query.question else 0, len(answers), len(authorities), len(extra))
+    option = b"\0" + struct.pack("!HHIH", TYPE_OPT, LONGEST_UDP, 0, 0) if query.room else b""
+    writer = MessageWriter(bytes(_HEADER.size) + query.question, query.name, _QUESTION_AT)
+    counts = [1 if query.question else 0, 0, 0, 0]
+    for section, records in enumerate((answers or [], authorities or [], extra or []), start=1):
+        for record in records:
+            before = len(writer.data)
+            writer.add(record)
+            if len(writer.data) + len(option) > limit:
+                writer.back_to(before)
+                # What is only meant to spare a question may be left out without a word.
+                flags |= TRUNCATED if section < 3 else 0
+                break
+            counts[section] += 1
+    if option:
+        counts[3] += 1
     header = _HEADER.pack(query.number, flags, *counts)
-    return b"".join((header, query.question, *answers, *authorities, *extra))
-
-
-def _record(owner: bytes, kind: int, data: bytes) -> bytes:
-    return owner + struct.pack("!HHIH", kind, CLASS_IN, TTL, len(data)) + data
-
-
-def _start_of_authority() -> bytes:
-    # Resolvers take from its last number how long a negative answer may be kept.
-    numbers = struct.pack("!5I", 1, 7200, 1800, 86400, TTL)
-    data = _encoded(f"ns.dns.{DOMAIN}") + _encoded(f"hostmaster.{DOMAIN}") + numbers
-    return _record(_encoded(DOMAIN), TYPE_SOA, data)
-
-
-def _encoded(name: str) -> bytes:
-    labels = [label.encode("ascii", "replace")[:63] for label in name.rstrip(".").split(".") if label]
-    return b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
+    return header + bytes(writer.data[_HEADER.size :]) + option
 
 
 def _name(message: bytes, start: int) -> tuple[str, int]:

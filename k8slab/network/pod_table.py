@@ -1,20 +1,18 @@
 """Which Pod has which address, so that the forward proxy knows who asks. Pure, no sockets.
 
 The API shows a Pod's address once its containers have started, and a program may send its first request
-before that. Nodes give out addresses one after the other, so the table also says which come next: a
-proxy that listens there already is there in time. An address that was not foreseen is only later.
+before that. Nodes give out the addresses of their ranges one after the other, so the table also says which
+come next: a proxy that listens there already is there in time. One that was not foreseen is only later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from k8slab.network.addresses import AddressPlan
-
-NODE_PREFIX = 20
-"""Prefix length of one node's range of Pod addresses (`network/addresses.py`)."""
+from k8slab.network.node_table import SIMULATED_LABEL
 
 FIRST_INDEX = 2
 """Index of the first address of a range that a node gives out."""
@@ -26,6 +24,8 @@ LOOK_AHEAD = 16
 class PodTable:
     """Addresses and namespaces of the Pods that have an address of their own and have not ended.
 
+    Simulated Pods ask nothing, and are left out.
+
     Args:
         plan: the cluster's addresses; Pods in the host's network have a node's address and are left out.
     """
@@ -33,10 +33,12 @@ class PodTable:
     def __init__(self, plan: AddressPlan) -> None:
         self.plan = plan
         self._pods: dict[str, tuple[str, str]] = {}
-        self._last = {block: FIRST_INDEX - 1 for block in plan.pods.subnets(new_prefix=NODE_PREFIX)}
+        self._last: dict[IPv4Network, int] = {}
 
     def put(self, item: Mapping[str, Any]) -> None:
         """Take in a Pod that was added or modified."""
+        if (item["metadata"].get("labels") or {}).get(SIMULATED_LABEL) == "true":
+            return
         status = item.get("status") or {}
         address = str(status.get("podIP") or "")
         uid = item["metadata"]["uid"]
@@ -53,6 +55,15 @@ class PodTable:
     def drop(self, item: Mapping[str, Any]) -> None:
         """Forget a Pod that was deleted."""
         self._pods.pop(item["metadata"]["uid"], None)
+
+    def give_out(self, ranges: Iterable[IPv4Network]) -> None:
+        """Say which ranges the nodes give addresses out of."""
+        before, self._last = self._last, {}
+        for block in ranges:
+            self._last[block] = before.get(block, FIRST_INDEX - 1)
+            if block not in before:
+                for address, _ in self._pods.values():
+                    self._advance(IPv4Address(address))
 
     def addresses(self) -> frozenset[str]:
         """The addresses in use."""
@@ -72,7 +83,9 @@ class PodTable:
 
     def _advance(self, address: IPv4Address) -> None:
         """Take note that a range has been given out up to this address, unless it was further already."""
-        block = IPv4Network((address, NODE_PREFIX), strict=False)
+        block = next((each for each in self._last if address in each), None)
+        if block is None:
+            return
         index = int(address) - int(block.network_address)
         ahead = (index - self._last[block]) % block.num_addresses
         # A range is gone round: what lies less than half of it ahead is newer, the rest is older.

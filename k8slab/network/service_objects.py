@@ -1,12 +1,12 @@
-"""What the network reads from Service and EndpointSlice objects of the API. Pure."""
+"""What the network reads from Service objects of the API. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from typing import Any, NamedTuple
 
-SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 OTHER_PROXY_LABEL = "service.kubernetes.io/service-proxy-name"
 """A Service or EndpointSlice with this label is another proxy's business, as for kube-proxy."""
 
@@ -29,11 +29,13 @@ class ServicePort:
         name: its name, empty if it has none; the EndpointSlice's port of that name belongs to it.
         port: the number clients use.
         protocol: `TCP`, `UDP` or `SCTP`.
+        node_port: the number on every node; 0 if it has none.
     """
 
     name: str
     port: int
     protocol: str
+    node_port: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,91 +48,69 @@ class Service:
         alias: the name that an ExternalName stands for; otherwise empty.
         ports: its ports.
         affinity_seconds: how long a client stays with its endpoint; 0 without session affinity.
+        external: its `externalIPs`.
+        load_balancer: the addresses that a cloud gave it, of `status.loadBalancer.ingress`.
+        sources: clients that a load balancer lets in; everyone if empty.
+        external_local: node ports lead to the node's own endpoints only.
+        internal_local: Pods reach the endpoints of their own node only.
+        health_port: the node port at which a node says whether it has endpoints; 0 if there is none.
     """
 
     key: Key
     address: str
     alias: str
     ports: tuple[ServicePort, ...]
-    affinity_seconds: int
+    affinity_seconds: int = 0
+    external: tuple[str, ...] = ()
+    load_balancer: tuple[str, ...] = ()
+    sources: tuple[IPv4Network, ...] = ()
+    external_local: bool = False
+    internal_local: bool = False
+    health_port: int = 0
 
     @staticmethod
     def of(item: Mapping[str, Any]) -> Service:
         """Read a Service object of the API."""
         spec = item.get("spec") or {}
-        external = spec.get("type") == "ExternalName"
+        kind = spec.get("type")
+        outside = kind == "ExternalName"
         address = str(spec.get("clusterIP") or "")
-        affinity = 0
-        if spec.get("sessionAffinity") == "ClientIP":
-            configured = (spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}
-            affinity = int(configured.get("timeoutSeconds") or DEFAULT_AFFINITY_SECONDS)
         return Service(
             key=Key(item["metadata"]["namespace"], item["metadata"]["name"]),
-            address="" if external or address == "None" else address,
-            alias=str(spec.get("externalName") or "") if external else "",
+            address="" if outside or address == "None" else address,
+            alias=str(spec.get("externalName") or "") if outside else "",
             ports=tuple(
                 ServicePort(
-                    str(port.get("name") or ""), int(port["port"]), str(port.get("protocol") or "TCP")
+                    str(port.get("name") or ""),
+                    int(port["port"]),
+                    str(port.get("protocol") or "TCP"),
+                    int(port.get("nodePort") or 0),
                 )
                 for port in spec.get("ports") or ()
             ),
-            affinity_seconds=affinity,
+            affinity_seconds=_affinity(spec),
+            external=tuple(map(str, spec.get("externalIPs") or ())),
+            load_balancer=_load_balancer(item) if kind == "LoadBalancer" else (),
+            sources=_sources(spec) if kind == "LoadBalancer" else (),
+            external_local=spec.get("externalTrafficPolicy") == "Local",
+            internal_local=spec.get("internalTrafficPolicy") == "Local",
+            health_port=int(spec.get("healthCheckNodePort") or 0),
         )
 
 
-@dataclass(frozen=True)
-class Backend:
-    """One usable address of an EndpointSlice.
-
-    Args:
-        address: IPv4 address.
-        hostname: the host name that DNS gives it; empty if it has none.
-    """
-
-    address: str
-    hostname: str
+def _affinity(spec: Mapping[str, Any]) -> int:
+    if spec.get("sessionAffinity") != "ClientIP":
+        return 0
+    configured = (spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}
+    return int(configured.get("timeoutSeconds") or DEFAULT_AFFINITY_SECONDS)
 
 
-@dataclass(frozen=True)
-class Slice:
-    """What the network needs to know of an EndpointSlice.
-
-    Args:
-        key: the Service it belongs to.
-        ports: number of each TCP port by name.
-        backends: its ready, non-terminating addresses.
-    """
-
-    key: Key
-    ports: Mapping[str, int]
-    backends: tuple[Backend, ...]
-
-    @staticmethod
-    def of(item: Mapping[str, Any]) -> Slice | None:
-        """Read an EndpointSlice object of the API; None if no proxy of ours serves it."""
-        metadata = item["metadata"]
-        labels = metadata.get("labels") or {}
-        name = labels.get(SERVICE_NAME_LABEL)
-        if not name or OTHER_PROXY_LABEL in labels or item.get("addressType", "IPv4") != "IPv4":
-            return None
-        ports = {
-            str(port.get("name") or ""): int(port["port"])
-            for port in item.get("ports") or ()
-            if port.get("port") and (port.get("protocol") or "TCP") == "TCP"
-        }
-        backends = tuple(
-            # Only the first address counts, the API promises that all of an endpoint are the same.
-            Backend(str(endpoint["addresses"][0]), str(endpoint.get("hostname") or ""))
-            for endpoint in item.get("endpoints") or ()
-            if endpoint.get("addresses") and is_usable(endpoint.get("conditions") or {})
-        )
-        return Slice(Key(metadata["namespace"], name), ports, backends)
+def _load_balancer(item: Mapping[str, Any]) -> tuple[str, ...]:
+    given = ((item.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
+    return tuple(str(each["ip"]) for each in given if each.get("ip"))
 
 
-def is_usable(conditions: Mapping[str, Any]) -> bool:
-    """Whether an endpoint with these conditions may be given a new connection.
-
-    An absent `ready` means ready, an absent `terminating` means that it is not
-    (k8s.io/api/discovery/v1, EndpointConditions).
-    """
-    return conditions.get("ready") is not False and not conditions.get("terminating")
+def _sources(spec: Mapping[str, Any]) -> tuple[IPv4Network, ...]:
+    # The API checks them; IPv6 ones can let in nobody here.
+    ranges = (str(each).strip() for each in spec.get("loadBalancerSourceRanges") or ())
+    return tuple(IPv4Network(each, strict=False) for each in ranges if ":" not in each)

@@ -11,8 +11,17 @@ from decimal import Decimal
 from typing import Any
 
 from k8slab.node import pod_spec
+from k8slab.node.node_selector import matches
 from k8slab.node.pod_spec import Pod
 from k8slab.node.quantity import parse, whole
+
+SAFE_SYSCTLS = (
+    *("kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.tcp_syncookies"),
+    *("net.ipv4.ping_group_range", "net.ipv4.ip_unprivileged_port_start", "net.ipv4.ip_local_reserved_ports"),
+    *("net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_keepalive_intvl"),
+    *("net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem"),
+)
+"""What a kubelet lets a Pod set without being told to: pkg/kubelet/sysctl/safe_sysctls.go."""
 
 REASONS = {"cpu": "OutOfcpu", "memory": "OutOfmemory", "ephemeral-storage": "OutOfephemeral-storage"}
 
@@ -30,6 +39,13 @@ def refusal(
     """
     if (pod["spec"].get("os") or {}).get("name", "linux") != "linux":
         return "PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS"
+    security = pod["spec"].get("securityContext") or {}
+    for each in security.get("sysctls") or []:
+        if each["name"] not in SAFE_SYSCTLS:
+            return "SysctlForbidden", f'forbidden sysctl: "{each["name"]}" not allowlisted'
+    if security.get("supplementalGroupsPolicy") == "Strict":
+        text = "SupplementalGroupsPolicy=Strict is not supported in this node"
+        return "SupplementalGroupsPolicyNotSupported", text
     running = list(others)
     if len(running) + 1 > int(allocatable["pods"]):
         return "OutOfpods", _insufficient("pods", 1, len(running), int(allocatable["pods"]))
@@ -39,15 +55,48 @@ def refusal(
         there = _count(resource, parse(allocatable[resource]))
         if wanted and wanted > there - used:
             return reason, _insufficient(resource, wanted, used, there)
-    labels = node.get("metadata", {}).get("labels") or {}
-    selector: Mapping[str, str] = pod["spec"].get("nodeSelector") or {}
-    if any(labels.get(key) != value for key, value in selector.items()):
+    if not _selects(pod, node):
         text = "node(s) didn't match Pod's node affinity/selector"
         return "NodeAffinity", f"Predicate NodeAffinity failed: {text}"
+    taken = {port for other in running for port in _host_ports(other)}
+    if any(_clashes(port, taken) for port in _host_ports(pod)):
+        text = "node(s) didn't have free ports for the requested pod ports"
+        return "NodePorts", f"Predicate NodePorts failed: {text}"
     for taint in node.get("spec", {}).get("taints") or []:
         if taint["effect"] == "NoExecute" and not _tolerated(taint, pod["spec"].get("tolerations") or []):
             return "TaintToleration", "Predicate TaintToleration failed: node(s) had untolerated taint(s)"
     return None
+
+
+def _selects(pod: Pod, node: Mapping[str, Any]) -> bool:
+    """Whether node selector and required node affinity name this node (`GetRequiredNodeAffinity`)."""
+    metadata = node.get("metadata", {})
+    labels: Mapping[str, str] = metadata.get("labels") or {}
+    selector: Mapping[str, str] = pod["spec"].get("nodeSelector") or {}
+    if any(labels.get(key) != value for key, value in selector.items()):
+        return False
+    affinity = (pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
+    if required is None:
+        return True
+    return matches(required.get("nodeSelectorTerms") or [], labels, str(metadata.get("name", "")))
+
+
+def _host_ports(pod: Pod) -> set[tuple[str, str, int]]:
+    """Address, protocol and number of the host's ports that a Pod asks for."""
+    containers = [*pod_spec.containers(pod), *filter(pod_spec.is_sidecar, pod_spec.init_containers(pod))]
+    return {
+        (port.get("hostIP") or "0.0.0.0", port.get("protocol") or "TCP", port["hostPort"])
+        for container in containers
+        for port in container.get("ports") or []
+        if port.get("hostPort")
+    }
+
+
+def _clashes(port: tuple[str, str, int], taken: Iterable[tuple[str, str, int]]) -> bool:
+    return any(
+        port[1:] == other[1:] and ("0.0.0.0" in (port[0], other[0]) or port[0] == other[0]) for other in taken
+    )
 
 
 def _insufficient(resource: str, wanted: int, used: int, there: int) -> str:

@@ -24,7 +24,9 @@ from k8slab.node import pod_spec
 from k8slab.node.admission import refusal
 from k8slab.node.agent_node import AgentNode
 from k8slab.node.agent_pods import AgentPods
+from k8slab.node.clock import clock_named
 from k8slab.node.container_record import ContainerRecord
+from k8slab.node.image_store import ImageStore
 from k8slab.node.kubelet_api import KubeletApi
 from k8slab.node.node_context import NodeContext, RestartClock, ServiceTable
 from k8slab.node.node_events import EventRecorder
@@ -33,7 +35,6 @@ from k8slab.node.pod_addresses import PodAddresses
 from k8slab.node.pod_connections import PodConnections
 from k8slab.node.pod_worker import PodWorker
 from k8slab.node.runtime_client import Message, RuntimeClient, RuntimeRefusedError
-from k8slab.node.service_account_tokens import ServiceAccountTokens
 from k8slab.node.volumes import Volumes
 
 log = logging.getLogger(__name__)
@@ -62,11 +63,14 @@ class Agent:
         switch: SwitchClient | None,
     ) -> None:
         plan = AddressPlan(settings.octet, settings.port_offset)
-        address = plan.node(1 + settings.nodes.index(name))
+        address = plan.node_named(name)
+        clock = clock_named(settings.clock)
         runtime = RuntimeClient(folder.runtime_socket(name), self._runtime_said, self._runtime_connected)
-        volumes = Volumes(folder.node(name), ServiceAccountTokens(client), plan.dns_service)
+        volumes = Volumes(folder.node(name), client, plan.dns_service, lambda: self.object.node)
+        volumes.remove_left_over()
         events = EventRecorder(client, name)
-        self.object = AgentNode(client, folder, settings, name, address, self._problems, events)
+        images = ImageStore(folder.node(name) / "images.json", settings.isolation)
+        self.object = AgentNode(client, folder, settings, name, address, self._problems, events, images)
         self.node = NodeContext(
             name=name,
             address=address,
@@ -81,8 +85,11 @@ class Agent:
             volumes=volumes,
             connections=PodConnections(plan, switch),
             allocatable=self.object.allocatable,
-            clock=RestartClock(),
+            images=images,
+            clock=RestartClock(first=clock.first_pause, longest=clock.longest_pause),
         )
+        self.node.others = self._others
+        self.node.object = lambda: self.object.node
         self.workers: dict[str, PodWorker] = {}
         self._lives: dict[str, asyncio.Task[None]] = {}
         self._listed = asyncio.Event()
@@ -169,16 +176,20 @@ class Agent:
                     worker.vanish()
             elif worker is not None:
                 worker.update(change.object)
-            elif not pod_spec.is_mirror(change.object) and not pod_spec.is_simulated(change.object):
+            elif not pod_spec.is_mirror(change.object):
                 self._take_up(change.object)
+
+    def _others(self, uid: str) -> list[pod_spec.Pod]:
+        """The Pods but one that have not ended, with the resources they were granted."""
+        workers = [each for each in self.workers.values() if each.uid != uid]
+        return [each.resizing.pod() for each in workers if not each.is_over()]
 
     def _take_up(self, pod: pod_spec.Pod) -> None:
         uid = pod["metadata"]["uid"]
         address, records = self._known.pop(uid, ("", []))
         worker = PodWorker(self.node, pod, address, records)
         if not address and not (pod.get("status") or {}).get("startTime"):
-            others = [each.pod for each in self.workers.values() if not each.is_over()]
-            refused = refusal(pod, others, self.node.allocatable, self.object.node)
+            refused = refusal(pod, self._others(uid), self.node.allocatable, self.object.node)
             if refused is not None:
                 worker.refuse(*refused)
         self.workers[uid] = worker

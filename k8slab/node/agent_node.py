@@ -20,14 +20,13 @@ from k8slab.errors import ApiError, ConflictError, NotFoundError
 from k8slab.folders import ClusterFolder, ClusterSettings
 from k8slab.network.addresses import KUBELET_PORT
 from k8slab.node import node_facts
+from k8slab.node.clock import clock_named
+from k8slab.node.image_store import ImageStore
 from k8slab.node.node_events import EventRecorder
 from k8slab.node.status_writer import covers
 
 log = logging.getLogger(__name__)
 
-LEASE_SECONDS = 40
-RENEW_SECONDS = 10.0
-STATUS_SECONDS = 10.0
 REPORT_SECONDS = 300.0
 """An unchanged status is written all the same so often (`nodeStatusReportFrequency`)."""
 
@@ -47,6 +46,7 @@ class AgentNode:
         address: its address.
         problems: tells why the node is not ready; empty if it is.
         events: records Events.
+        images: the images that the node has; None for a node without a container runtime of its own.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class AgentNode:
         address: str,
         problems: Callable[[], Sequence[str]],
         events: EventRecorder,
+        images: ImageStore | None = None,
     ) -> None:
         self.name = name
         self.node: dict[str, Any] = {}
@@ -67,10 +68,16 @@ class AgentNode:
         self._address = address
         self._problems = problems
         self._events = events
+        self._images = images
+        if images is not None:
+            images.changed = self.refresh
         host = node_facts.HostResources.measured(folder.path)
+        # The number of nodes at the start counts: a machine does not shrink when another is added.
         self._capacity = node_facts.capacity(host, max(1, len(settings.nodes)))
         self.allocatable = node_facts.allocatable(self._capacity)
-        self._info = node_facts.node_info(settings.kubernetes)
+        boot = node_facts.boot_id(folder.node(name))
+        self._info = node_facts.node_info(settings.kubernetes, settings.uuid, name, boot)
+        self._clock = clock_named(settings.clock)
         self._wake = asyncio.Event()
         self._reported = 0.0
         self._path = f"/api/v1/nodes/{name}"
@@ -89,6 +96,7 @@ class AgentNode:
             "kubernetes.io/arch": architecture,
             "beta.kubernetes.io/os": "linux",
             "beta.kubernetes.io/arch": architecture,
+            **node_facts.zone_labels(self.name),
         }
 
     def _status(self, old: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -98,6 +106,7 @@ class AgentNode:
             shutil.disk_usage(self._folder.path).free < node_facts.LEAST_FREE,
             old,
             time.time(),
+            node_facts.free_pids() < node_facts.LEAST_PIDS,
         )
         return {
             "addresses": [
@@ -109,6 +118,7 @@ class AgentNode:
             "conditions": conditions,
             "daemonEndpoints": {"kubeletEndpoint": {"Port": KUBELET_PORT}},
             "declaredFeatures": list(node_facts.DECLARED_FEATURES),
+            "images": list(self._images.status()) if self._images is not None else [],
             "nodeInfo": self._info,
         }
 
@@ -135,8 +145,10 @@ class AgentNode:
         body = {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "status": self._status([])}
         try:
             self.node = await self._client.create("/api/v1/nodes", body)
+            self._tell_changes([], self.node["status"]["conditions"])
         except ConflictError:
             found = await self._client.get(self._path)
+            self._tell_reboot(found)
             patch = {"metadata": {"labels": self._labels(), "annotations": self._annotations()}}
             if not covers(found, patch):
                 found = await self._client.patch(self._path, patch)
@@ -152,10 +164,10 @@ class AgentNode:
     # -- status --------------------------------------------------------------------------------
 
     async def keep_status(self) -> None:
-        """Compare the Node's status with what is true every 10 s, and when asked; for ever."""
+        """Compare the Node's status with what is true at every heartbeat, and when asked; for ever."""
         while True:
             try:
-                async with asyncio.timeout(STATUS_SECONDS):
+                async with asyncio.timeout(self._clock.heartbeat):
                     await self._wake.wait()
             except TimeoutError:
                 log.debug("time to compare the status")
@@ -183,10 +195,21 @@ class AgentNode:
         before = current.get("status", {}).get("conditions") or []
         status = self._status(before)
         stored = await self._client.patch(f"{self._path}/status", {"status": status})
-        was, now = _is_ready(before), _is_ready(status["conditions"])
-        if was != now:
-            self._tell("NodeReady" if now else "NodeNotReady")
+        self._tell_changes(before, status["conditions"])
         return stored
+
+    def _tell_changes(self, before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> None:
+        was = {each["type"]: each["status"] for each in before}
+        for condition in now:
+            kind, status = condition["type"], condition["status"]
+            # A kubelet that starts unready does not say so (nodestatus/setters.go, ReadyCondition).
+            if was.get(kind) != status and (kind in was or kind != "Ready" or status == "True"):
+                self._tell(_TOLD[kind, status])
+
+    def _tell_reboot(self, found: Mapping[str, Any]) -> None:
+        before, now = found.get("status", {}).get("nodeInfo", {}).get("bootID"), self._info["bootID"]
+        if before and before != now:
+            self._events.node("Warning", "Rebooted", f"Node {self.name} has been rebooted, boot id: {now}")
 
     def _tell(self, state: str) -> None:
         self._events.node("Normal", state, f"Node {self.name} status is now: {state}")
@@ -216,7 +239,7 @@ class AgentNode:
     # -- lease ---------------------------------------------------------------------------------
 
     async def keep_lease(self) -> None:
-        """Renew the node's lease every 10 s, for ever."""
+        """Renew the node's lease at every heartbeat, for ever."""
         path = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
         lease: dict[str, Any] | None = None
         delay = FIRST_RETRY
@@ -224,7 +247,7 @@ class AgentNode:
             try:
                 lease = await self._renew(path, lease)
                 delay = FIRST_RETRY
-                await asyncio.sleep(RENEW_SECONDS)
+                await asyncio.sleep(self._clock.heartbeat)
             except ApiError as error:
                 lease = None
                 log.debug("lease: %s", error)
@@ -234,7 +257,7 @@ class AgentNode:
     async def _renew(self, path: str, lease: dict[str, Any] | None) -> dict[str, Any]:
         spec = {
             "holderIdentity": self.name,
-            "leaseDurationSeconds": LEASE_SECONDS,
+            "leaseDurationSeconds": self._clock.lease,
             "renewTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         }
         if lease is None:
@@ -253,8 +276,17 @@ class AgentNode:
         return [{"apiVersion": "v1", "kind": "Node", "name": self.name, "uid": uid}] if uid else []
 
 
-def _is_ready(conditions: Sequence[Mapping[str, Any]]) -> bool:
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+_TOLD = {
+    ("MemoryPressure", "True"): "NodeHasInsufficientMemory",
+    ("MemoryPressure", "False"): "NodeHasSufficientMemory",
+    ("DiskPressure", "True"): "NodeHasDiskPressure",
+    ("DiskPressure", "False"): "NodeHasNoDiskPressure",
+    ("PIDPressure", "True"): "NodeHasInsufficientPID",
+    ("PIDPressure", "False"): "NodeHasSufficientPID",
+    ("Ready", "True"): "NodeReady",
+    ("Ready", "False"): "NodeNotReady",
+}
+"""Reasons of the events about conditions: pkg/kubelet/nodestatus/setters.go."""
 
 
 def _without_heartbeats(status: dict[str, Any]) -> dict[str, Any]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from k8slab.node.clock import clock_named
 from k8slab.node.container_record import ContainerRecord
-from k8slab.node.container_status import timestamp
-from k8slab.node.kubelet_api import NotServedError, RunningContainer
+from k8slab.node.kubelet_configuration import configuration, for_pods
 from k8slab.node.kubelet_logs import LogSource
+from k8slab.node.kubelet_source import NotServedError, RunningContainer
 from k8slab.node.node_context import NodeContext
+from k8slab.node.node_use import ContainerUse, NodeUse, PodUse, Use
 from k8slab.node.pod_spec import Pod
 from k8slab.node.pod_worker import PodWorker
 from k8slab.node.runtime_client import RuntimeGoneError, RuntimeRefusedError
+from k8slab.node.runtime_processes import proportional
 
 
 class AgentPods:
@@ -52,20 +57,42 @@ class AgentPods:
         text = f"unable to retrieve container logs for {wanted}: the runtime no longer has them"
         raise NotServedError(400, text)
 
-    def running(self, pod: Pod, container: str) -> RunningContainer:
-        """A running container, to be joined.
-
-        Raises:
-            NotServedError: it does not run.
-        """
+    def running(self, pod: Pod, container: str) -> RunningContainer | None:
+        """A running container, to be joined; None if it does not run."""
         uid = pod["metadata"]["uid"]
         run = self._workers[uid].runs.latest(container)
         if run is None or not run.running:
-            raise NotServedError(500, f'container not found ("{container}")')
+            return None
         return RunningContainer(self._node.runtime, uid, run.container)
 
-    async def stats(self) -> dict[str, Any]:
-        """Processor time and memory of the node's containers.
+    def has_running(self, pod: Pod) -> bool:
+        """Whether a container of the Pod runs."""
+        return bool(self._workers[pod["metadata"]["uid"]].runs.running())
+
+    async def connect(self, pod: Pod, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to a port of the Pod, as from its own localhost.
+
+        Raises:
+            OSError: it was refused, or the Pod is gone; with a sentence.
+        """
+        uid = pod["metadata"]["uid"]
+        worker = self._workers.get(uid)
+        if worker is None:
+            raise ConnectionRefusedError(f'failed to find sandbox "{uid}" in store: not found')
+        return await self._node.connections.dial_localhost(
+            self._node.runtime, uid, worker.setup.address, port
+        )
+
+    def configuration(self) -> Mapping[str, Any]:
+        """What this node goes by, as a `KubeletConfiguration`."""
+        node = self._node
+        twin, authority = node.plan.twin(node.address), str(node.folder.certificate("ca"))
+        told = configuration(clock_named(node.settings.clock), twin, node.plan.dns_service, authority)
+        podcidr = {"podCIDR": node.addresses.podcidr} if node.addresses is not None else {}
+        return {**told, **for_pods(node.clock.longest), **podcidr}
+
+    async def stats(self) -> NodeUse:
+        """What the node, its Pods and their containers used.
 
         Raises:
             NotServedError: the runtime does not answer.
@@ -74,20 +101,12 @@ class AgentPods:
             answer = await self._node.runtime.ask("stats")
         except (RuntimeGoneError, RuntimeRefusedError) as error:
             raise NotServedError(500, str(error)) from error
-        used = {each["container"]: each for each in answer["containers"]}
-        moment = timestamp(time.time())
-        pods = []
-        for worker in self._workers.values():
-            metadata = worker.pod["metadata"]
-            containers = [
-                _container_stats(run, used[run.container], moment)
-                for run in worker.runs.running()
-                if run.container in used
-            ]
-            reference = {key: metadata[key] for key in ("name", "namespace", "uid")}
-            pods.append({"podRef": reference, "containers": containers})
-        node = {"nodeName": self._node.name, "startTime": timestamp(self._started)}
-        return {"node": node, "pods": pods}
+        moment = time.time()
+        used = {each["container"]: Use(moment, each["cpu"], each["memory"]) for each in answer["containers"]}
+        pods = [_pod_use(worker, used) for worker in self._workers.values()]
+        whole = answer["node"]
+        node = Use(moment, whole["cpu"] + time.process_time(), whole["memory"] + proportional([os.getpid()]))
+        return NodeUse(self._node.name, self._started, node, [pod for pod in pods if pod.containers])
 
 
 def _still_runs(worker: PodWorker, run: ContainerRecord) -> bool:
@@ -95,13 +114,14 @@ def _still_runs(worker: PodWorker, run: ContainerRecord) -> bool:
     return latest is not None and latest.container == run.container and latest.running
 
 
-def _container_stats(run: ContainerRecord, used: Mapping[str, Any], moment: str) -> dict[str, Any]:
-    return {
-        "name": run.name,
-        "startTime": timestamp(run.started or run.created),
-        "cpu": {"time": moment, "usageCoreNanoSeconds": int(float(used["cpu"]) * 1e9)},
-        "memory": {"time": moment, "usageBytes": used["memory"], "workingSetBytes": used["memory"]},
-    }
+def _pod_use(worker: PodWorker, used: Mapping[str, Use]) -> PodUse:
+    metadata = worker.pod["metadata"]
+    containers = [
+        ContainerUse(run.name, run.started or run.created, used[run.container])
+        for run in worker.runs.running()
+        if run.container in used
+    ]
+    return PodUse(metadata["name"], metadata["namespace"], metadata["uid"], containers)
 
 
 def logged_run(pod: Pod, container: str, previous: bool) -> str:

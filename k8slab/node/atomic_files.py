@@ -54,7 +54,7 @@ def write_atomically(folder: Path, files: Mapping[str, FileContent]) -> bool:
     fresh.chmod(0o755)
     for path, content in files.items():
         target = fresh / path
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_folders(fresh, path)
         target.write_bytes(content.data)
         target.chmod(content.mode)
     temporary = folder / "..data_tmp"
@@ -66,12 +66,23 @@ def write_atomically(folder: Path, files: Mapping[str, FileContent]) -> bool:
         entry = folder / name
         if not entry.is_symlink():
             entry.symlink_to(f"{DATA}/{name}")
-    for name in os.listdir(folder):
-        if not name.startswith("..") and name not in visible:
-            (folder / name).unlink()
-    if old is not None:
-        shutil.rmtree(folder / old, ignore_errors=True)
+    for entry in list(folder.iterdir()):
+        if entry.name.startswith(".."):
+            # Earlier contents, also those that an interrupted write left behind.
+            if entry.is_dir() and not entry.is_symlink() and entry != fresh:
+                shutil.rmtree(entry, ignore_errors=True)
+        elif entry.is_symlink() and entry.name not in visible:
+            # A folder here is the place of another volume that is mounted within this one.
+            entry.unlink()
     return True
+
+
+def _make_folders(folder: Path, path: str) -> None:
+    """Make the folders on the way to a file, readable for all whatever this process's own umask is."""
+    for part in path.split("/")[:-1]:
+        folder = folder / part
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o755)
 
 
 def _holds(folder: Path, files: Mapping[str, FileContent]) -> bool:
@@ -80,5 +91,9 @@ def _holds(folder: Path, files: Mapping[str, FileContent]) -> bool:
         for name in names:
             path = Path(parent, name)
             mode = path.stat().st_mode & 0o7777
-            present[str(path.relative_to(folder))] = FileContent(path.read_bytes(), mode)
+            try:
+                present[str(path.relative_to(folder))] = FileContent(path.read_bytes(), mode)
+            except PermissionError:
+                # Its mode lets not even its owner read it; it is written anew.
+                return False
     return present == dict(files)

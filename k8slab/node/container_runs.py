@@ -9,9 +9,12 @@ import time
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from k8slab.api_events import EventType
 from k8slab.node import pod_spec
 from k8slab.node.container_record import ContainerRecord, newest_first
 from k8slab.node.container_starter import field_path
+from k8slab.node.container_status import Waiting
+from k8slab.node.container_stop import ContainerStop
 from k8slab.node.lifecycle_hooks import HookError, run_hook
 from k8slab.node.pod_spec import Container
 from k8slab.node.probe_actions import ProbeOutcome, ProbeTarget, attempt
@@ -45,9 +48,10 @@ class ContainerRuns:
         self._unsettled: set[str] = set()
         self._probes: dict[str, ContainerProbes] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._stopping: set[str] = set()
+        self.stopping = ContainerStop(worker)
+        self._ends: dict[str, asyncio.Event] = {}
+        self._hooking: set[str] = set()
         self._early: dict[str, ContainerRecord] = {}
-        self._images: dict[str, str] = {}
 
     # -- questions -----------------------------------------------------------------------------
 
@@ -71,6 +75,18 @@ class ContainerRuns:
         """Whether a run counts as started: settled, and its startup probe succeeded."""
         probes = self._probes.get(run.container)
         return run.running and run.container not in self._unsettled and probes is not None and probes.started
+
+    def is_hooking(self) -> bool:
+        """Whether a postStart hook runs; containers after it wait, as on a kubelet."""
+        return bool(self._hooking)
+
+    async def ended(self, run: ContainerRecord) -> None:
+        """Wait until a run has ended."""
+        latest = next(
+            (each for each in self.by_name.get(run.name, []) if each.container == run.container), run
+        )
+        if latest.running:
+            await self._ends.setdefault(run.container, asyncio.Event()).wait()
 
     def is_ready(self, run: ContainerRecord) -> bool:
         """Whether a run's readiness probe says yes, or it has none."""
@@ -98,7 +114,7 @@ class ContainerRuns:
         kinds = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
         for each in (each for kind in kinds for each in status.get(kind) or []):
             if each.get("containerID") == run.api_id:
-                self._images[run.container] = each["image"]
+                self._worker.renewal.note_image(run, each["image"])
                 return bool(each.get("started")), bool(each.get("ready"))
         return False, False
 
@@ -108,9 +124,11 @@ class ContainerRuns:
         # A program that ended at once may be told as ended before it was told as started.
         run = self._early.pop(run.container, run)
         runs.insert(0, run)
-        self._images[run.container] = container["image"]
+        self._worker.renewal.note_image(run, container["image"])
         if run.running:
             self._unsettled.add(run.container)
+            if (container.get("lifecycle") or {}).get("postStart"):
+                self._hooking.add(run.container)
             self.spawn(self._settle(container, run))
         else:
             self._read_last_words(container, run)
@@ -128,8 +146,12 @@ class ContainerRuns:
         except (RuntimeGoneError, RuntimeRefusedError) as error:
             log.info("waiting for ports of %s: %s", run.name, error)
         hook = (container.get("lifecycle") or {}).get("postStart")
-        if hook and not await self._post_start(container, run, hook):
-            return
+        if hook:
+            succeeded = await self._post_start(container, run, hook)
+            self._hooking.discard(run.container)
+            if not succeeded:
+                self._worker.wake()
+                return
         self._unsettled.discard(run.container)
         latest = self.latest(run.name)
         if latest is not None and latest.container == run.container and latest.running:
@@ -141,7 +163,8 @@ class ContainerRuns:
             await run_hook(hook, self.target(container, run), self._node.connections, self._node.runtime)
         except HookError as error:
             log.info("postStart hook of %s: %s", run.name, error)
-            self._event(container, "Warning", "FailedPostStartHook", "PostStartHook failed")
+            self.event(container, "Warning", "FailedPostStartHook", "PostStartHook failed")
+            self._worker.starter.waiting[run.name] = Waiting("PostStartHookError", str(error))
             self._unsettled.discard(run.container)
             await self.stop(container, run, "FailedPostStartHook", self.grace())
             return False
@@ -165,18 +188,23 @@ class ContainerRuns:
             self.spawn(self._kill_unhealthy(container, run, kind))
 
         def unhealthy(message: str) -> None:
-            self._event(container, "Warning", "Unhealthy", message)
+            self.event(container, "Warning", "Unhealthy", message)
 
-        probes = ContainerProbes(
-            container, run.started or time.time(), once, self._worker.wake, failed, unhealthy
-        )
+        def warned(message: str) -> None:
+            self.event(container, "Warning", "ProbeWarning", message)
+
+        began = run.started or time.time()
+        probes = ContainerProbes(container, began, once, self._worker.wake, failed, unhealthy, warned)
         self._probes[run.container] = probes
         probes.start(was_started, was_ready)
 
     async def _kill_unhealthy(self, container: Container, run: ContainerRecord, kind: Kind) -> None:
-        message = f"Container {run.name} failed {kind} probe"
-        if pod_spec.restarts_on_probe_failure(self._worker.pod, container):
-            message += ", will be restarted"
+        if pod_spec.is_init(self._worker.pod, run.name):
+            message = f"Init container {run.name} failed {kind} probe"
+        else:
+            message = f"Container {run.name} failed {kind} probe"
+            if pod_spec.restarts_on_probe_failure(self._worker.pod, container):
+                message += ", will be restarted"
         own = (container.get(f"{kind}Probe") or {}).get("terminationGracePeriodSeconds")
         await self.stop(container, run, message, self.grace() if own is None else float(own))
 
@@ -188,36 +216,21 @@ class ContainerRuns:
     # -- ending --------------------------------------------------------------------------------
 
     def grace(self) -> float:
-        """The Pod's own grace period in seconds."""
-        value = self._worker.pod["spec"].get("terminationGracePeriodSeconds")
+        """The Pod's grace period in seconds: the one it was deleted with, or its own."""
+        asked = self._worker.pod["metadata"].get("deletionGracePeriodSeconds")
+        value = self._worker.pod["spec"].get("terminationGracePeriodSeconds") if asked is None else asked
         return 30.0 if value is None else float(value)
 
     async def stop(self, container: Container, run: ContainerRecord, message: str, grace: float) -> None:
-        """Stop one run: Event, then SIGTERM, then SIGKILL after the grace."""
-        self._event(container, "Normal", "Killing", message)
-        self._stopping.add(run.container)
-        try:
-            answer = await self._node.runtime.ask(
-                "stop_container", pod=run.pod, container=run.container, grace=grace
-            )
-            self.exited(ContainerRecord.of(answer))
-        except RuntimeRefusedError as error:
-            log.warning("stopping %s: %s", run.name, error)
-        except RuntimeGoneError:
-            await self._node.runtime.connected.wait()
-        finally:
-            self._stopping.discard(run.container)
+        """Stop one run: Event, preStop hook, SIGTERM, and SIGKILL after the grace."""
+        await self.stopping.stop(container, run, message, grace)
 
-    def stop_changed(self) -> None:
-        """Stop the containers whose image was changed in the Pod; they start again with the new one."""
-        for run in self.running():
-            container = pod_spec.container_named(self._worker.pod, run.name)
-            if container is None or run.container in self._stopping:
-                continue
-            if self._images.setdefault(run.container, container["image"]) != container["image"]:
-                message = f"Container {run.name} definition changed, will be restarted"
-                self._stopping.add(run.container)
-                self.spawn(self.stop(container, run, message, self.grace()))
+    def forget(self, name: str) -> list[ContainerRecord]:
+        """Let go of the runs of a container; what they were."""
+        forgotten = self.by_name.pop(name, [])
+        for run in forgotten:
+            self.messages.pop(run.container, None)
+        return forgotten
 
     def exited(self, record: ContainerRecord) -> None:
         """Take note that a run has ended."""
@@ -229,6 +242,10 @@ class ContainerRuns:
         if not runs[known[record.container]].running:
             return
         runs[known[record.container]] = record
+        self._hooking.discard(record.container)
+        ended = self._ends.pop(record.container, None)
+        if ended is not None:
+            ended.set()
         probes = self._probes.pop(record.container, None)
         if probes is not None:
             probes.stop()
@@ -237,6 +254,14 @@ class ContainerRuns:
         if container is not None:
             self._read_last_words(container, record)
         self._worker.wake()
+
+    def missed(self, record: ContainerRecord) -> None:
+        """Take note of a run that began and ended while the runtime's answer was lost."""
+        latest = self.latest(record.name)
+        if record.running or (latest is not None and record.attempt <= latest.attempt):
+            return
+        self._early.pop(record.container, None)
+        self.by_name.setdefault(record.name, []).insert(0, record)
 
     def listened_wrongly(self, container: str, address: str) -> None:
         """Say why the runtime ended a program: it listened where it would answer for other Pods."""
@@ -247,7 +272,7 @@ class ContainerRuns:
                     f"Container {run.name} listened on {address} and was ended: at the plain level "
                     "Pods share this host's network, so a program listens on $K8SLAB_ADDRESS alone."
                 )
-                self._event(found, "Warning", "WrongListener", message)
+                self.event(found, "Warning", "WrongListener", message)
 
     def _read_last_words(self, container: Container, run: ContainerRecord) -> None:
         file = self._worker.starter.termination_file(self._worker.pod, run)
@@ -267,6 +292,7 @@ class ContainerRuns:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _event(self, container: Container, kind: Any, reason: str, message: str) -> None:
+    def event(self, container: Container, kind: EventType, reason: str, message: str) -> None:
+        """Record an Event about one of the Pod's containers."""
         path = field_path(self._worker.pod, container["name"])
         self._node.events.pod(self._worker.pod, kind, reason, message, path)

@@ -6,12 +6,15 @@ Events and reasons are those of pkg/kubelet/kuberuntime/kuberuntime_container.go
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from k8slab.api_events import EventType
 from k8slab.errors import LabError
 from k8slab.node import pod_spec
 from k8slab.node.backoff import Backoff, duration_text, replayed
@@ -19,17 +22,22 @@ from k8slab.node.container_record import ContainerRecord
 from k8slab.node.container_status import Waiting
 from k8slab.node.environment import Lookup, MissingConfigError, environment, expand
 from k8slab.node.field_values import Surroundings, UnknownFieldError
-from k8slab.node.images import ImagePlan, UnknownImageError, resolve
+from k8slab.node.image_names import UnknownImageError
+from k8slab.node.image_pulls import ImagePulls
+from k8slab.node.images import ImagePlan, content_mounts, resolve
 from k8slab.node.node_context import NodeContext
-from k8slab.node.node_events import EventType
 from k8slab.node.pod_spec import Container, Pod
 from k8slab.node.quantity import bytes_of
-from k8slab.node.runtime_client import RuntimeRefusedError
+from k8slab.node.runtime_client import RuntimeGoneError, RuntimeRefusedError
+from k8slab.node.security_context import RootRefusedError, security
 from k8slab.node.service_variables import service_variables
 from k8slab.node.volumes import Mount, VolumeError
 
-PULL_SHOWN_SECONDS = 3.0
-"""How long `ErrImagePull` is shown before `ImagePullBackOff`; a kubelet's next look comes about then."""
+CONFIG_ERRORS = (MissingConfigError, UnknownFieldError, VolumeError, UnknownImageError, RootRefusedError)
+"""What makes a container `CreateContainerConfigError`."""
+
+NO_NETWORK = "NetworkNotReady"
+"""The runtime's reason where a Pod's network is gone and cannot be made (docs/architecture.md)."""
 
 
 class ContainerStarter:
@@ -43,13 +51,15 @@ class ContainerStarter:
     def __init__(self, node: NodeContext, runs: dict[str, list[ContainerRecord]]) -> None:
         self.waiting: dict[str, Waiting] = {}
         self.images: dict[str, str] = {}
+        self.shown_images: dict[str, str] = {}
         self.retry_at: dict[str, float] = {}
         self._node = node
         self._runs = runs
         clock = node.clock
         self._restarts = {name: replayed(each, clock.first, clock.longest) for name, each in runs.items()}
-        self._pulls: dict[str, Backoff] = {}
-        self._pull_errors: dict[str, str] = {}
+        self._before: dict[str, Backoff] = {}
+        self._keys: dict[str, str] = {}
+        self._pulls = ImagePulls(node.images, clock)
 
     def held_back(self, pod: Pod, container: Container) -> bool:
         """Whether a container that ended must still wait; says so by status and Event.
@@ -63,12 +73,19 @@ class ContainerStarter:
         if not runs:
             return False
         finished = runs[0].finished or runs[0].created
+        key = f"{container['image']} {json.dumps(container.get('resources') or {}, sort_keys=True)}"
+        if self._keys.setdefault(name, key) != key:
+            # What the container is has changed, so its failures begin anew (`GetBackoffKey` in
+            # pkg/kubelet/kuberuntime/helpers.go).
+            self._keys[name] = key
+            self._restarts.pop(name, None)
         backoff = self._restarts.get(name) or Backoff(
             first=self._node.clock.first, longest=self._node.clock.longest
         )
         ends = backoff.ends(finished)
         now = time.time()
         if now >= ends:
+            self._before[name] = backoff
             self._restarts[name] = backoff.lengthened(finished, now)
             self.retry_at.pop(name, None)
             return False
@@ -98,6 +115,7 @@ class ContainerStarter:
 
         Raises:
             RuntimeGoneError: the runtime does not answer.
+            RuntimeRefusedError: the Pod has no network (any more).
         """
         name = container["name"]
         plan = self._image(pod, container)
@@ -107,20 +125,36 @@ class ContainerStarter:
             variables = self._environment(pod, container, plan, lookup, around)
             mounts = self._node.volumes.mounts(pod, container, variables)
             request = self._request(pod, container, plan, variables, mounts, attempt)
-        except (MissingConfigError, UnknownFieldError, VolumeError, UnknownImageError) as error:
+        except CONFIG_ERRORS as error:
             self._failed(pod, container, "CreateContainerConfigError", str(error))
             return None
         try:
             answer = await self._node.runtime.ask("start_container", **request)
+        except RuntimeGoneError:
+            self._take_back(name)
+            raise
         except RuntimeRefusedError as error:
+            if error.reason == NO_NETWORK:
+                self._take_back(name)
+                raise
             self._failed(pod, container, error.reason or "RunContainerError", str(error))
             return None
         self._event(pod, container, "Normal", "Created", "Container created")
         self._event(pod, container, "Normal", "Started", "Container started")
         self.images[name] = plan.image_id
+        self.shown_images[name] = plan.shown
         self.waiting.pop(name, None)
         self.retry_at.pop(name, None)
         return ContainerRecord.of(answer)
+
+    def _take_back(self, name: str) -> None:
+        """Undo the lengthening of a pause: nothing was there to try a run, so there was no restart.
+
+        A kubelet syncs no Pod while its runtime is down, and starts no container before the sandbox is there.
+        """
+        before = self._before.pop(name, None)
+        if before is not None:
+            self._restarts[name] = before
 
     def forget_due(self) -> None:
         """Drop the pauses that are over; what still cannot start gets a new one."""
@@ -131,64 +165,33 @@ class ContainerStarter:
     def recall_image(self, container: Container) -> None:
         """Find out again what stands behind the image of a container that runs already."""
         try:
-            self.images[container["name"]] = self._plan(container, [], []).image_id
+            plan = self._plan(container, container.get("command") or [], container.get("args") or [])
+            self.images[container["name"]] = plan.image_id
+            self.shown_images[container["name"]] = plan.shown
         except LabError:
             # The catalogue has changed since; the container runs all the same.
             self.images.setdefault(container["name"], "")
 
     # -- image ---------------------------------------------------------------------------------
 
-    def _plan(self, container: Container, command: Sequence[str], args: Sequence[str]) -> ImagePlan:
-        return resolve(container["image"], command, args, self._node.settings.isolation)
-
     def _image(self, pod: Pod, container: Container) -> ImagePlan | None:
         """The plan for a container's image; None if it cannot be had (now)."""
-        image, name = container["image"], container["name"]
-        now = time.time()
-        backoff = self._pulls.get(image)
-        if backoff is not None and now < backoff.updated + backoff.pause:
-            text = f'Back-off pulling image "{image}"'
-            self._event(pod, container, "Normal", "BackOff", text)
-            self._event(pod, container, "Warning", "Failed", "Error: ImagePullBackOff")
-            self.waiting[name] = Waiting("ImagePullBackOff", f"{text}: {self._pull_errors[image]}")
-            self.retry_at[name] = backoff.updated + backoff.pause
-            return None
-        try:
-            plan = self._plan(container, container.get("command") or [], container.get("args") or [])
-        except LabError as error:
-            self._no_image(pod, container, error, now)
-            return None
-        self._pulls.pop(image, None)
-        present = f'Container image "{image}" already present on machine and can be accessed by the pod'
-        self._event(pod, container, "Normal", "Pulled", present)
-        if plan.stand_in:
-            self._event(pod, container, "Normal", "StandIn", plan.stand_in)
-        return plan
 
-    def _no_image(self, pod: Pod, container: Container, error: LabError, now: float) -> None:
-        image, name = container["image"], container["name"]
-        reason = getattr(error, "reason", "ErrImagePull")
-        if reason == "InvalidImageName":
-            text = f'Failed to apply default image tag "{image}": {error}'
-            self._event(pod, container, "Warning", "InspectFailed", text)
-        elif container.get("imagePullPolicy") == "Never":
-            reason = "ErrImageNeverPull"
-            text = f'Container image "{image}" is not present with pull policy of Never'
-            self._event(pod, container, "Warning", reason, text)
+        def tell(kind: EventType, reason: str, message: str) -> None:
+            self._event(pod, container, kind, reason, message)
+
+        found = self._pulls.have(container, self._node.settings.isolation, tell)
+        if isinstance(found, ImagePlan):
+            return found
+        if found.waiting is not None:
+            self.waiting[container["name"]] = found.waiting
         else:
-            text = str(error)
-            self._event(pod, container, "Normal", "Pulling", f'Pulling image "{image}"')
-            self._event(pod, container, "Warning", "Failed", f'Failed to pull image "{image}": {text}')
-            before = self._pulls.get(image) or Backoff(
-                first=self._node.clock.first, longest=self._node.clock.longest
-            )
-            self._pulls[image] = before.lengthened(now, now)
-            self._pull_errors[image] = f"{reason}: {text}"
-        self._event(pod, container, "Warning", "Failed", f"Error: {reason}")
-        self.waiting[name] = Waiting(reason, text)
-        self.retry_at[name] = now + (
-            PULL_SHOWN_SECONDS if reason == "ErrImagePull" else self._node.clock.first
-        )
+            self.waiting.pop(container["name"], None)
+        self.retry_at[container["name"]] = found.until
+        return None
+
+    def _plan(self, container: Container, command: Sequence[str], args: Sequence[str]) -> ImagePlan:
+        return resolve(container["image"], command, args, self._node.settings.isolation)
 
     # -- configuration -------------------------------------------------------------------------
 
@@ -197,8 +200,18 @@ class ContainerStarter:
     ) -> dict[str, str]:
         links = bool(pod["spec"].get("enableServiceLinks", True))
         services = service_variables(self._node.services.all(), pod["metadata"]["namespace"], links)
-        own = environment(pod, container, services, lookup, around)
+        own = environment(pod, container, services, lookup, around, partial(self._file, pod))
         return {**dict(plan.env), "HOSTNAME": pod_spec.hostname_of(pod), **own}
+
+    def _file(self, pod: Pod, volume: str, path: str) -> Path:
+        """Where a file of a volume lies on this host, for environment variables that stand in it."""
+        if not any(each["name"] == volume for each in pod["spec"].get("volumes") or []):
+            raise MissingConfigError(f'cannot find the volume "{volume}" referenced by FileKeyRef')
+        folder = self._node.volumes.path(pod, volume).resolve()
+        file = (folder / path).resolve()
+        if not file.is_relative_to(folder):
+            raise MissingConfigError(f'the path "{path}" leads out of the volume "{volume}"')
+        return file
 
     def _request(
         self,
@@ -224,14 +237,30 @@ class ContainerStarter:
             "argv": list(self._plan(container, words, args).argv),
             "env": [list(item) for item in variables.items()],
             "working_dir": container.get("workingDir") or plan.working_dir,
-            "mounts": [mount.request() for mount in (*mounts, Mount(str(last_words), target, False))],
+            "mounts": [
+                *content_mounts(plan, [mount.target for mount in mounts]),
+                *(mount.request() for mount in (*mounts, Mount(str(last_words), target, False))),
+            ],
             "read_only_paths": list(plan.read_only_paths),
             "memory_limit": bytes_of(limit) if limit else 0,
+            **security(pod, container).request(),
             "stdin": bool(container.get("stdin")),
             "stdin_once": bool(container.get("stdinOnce")),
             "tty": bool(container.get("tty")),
+            "share_with": self._target(container),
             "ports": pod_spec.tcp_ports(container),
         }
+
+    def _target(self, container: Container) -> str:
+        """The id of the run whose processes an ephemeral container shares; empty if it asks for none."""
+        name = container.get("targetContainerName")
+        if not name:
+            return ""
+        runs = self._runs.get(name)
+        if not runs:
+            # kuberuntime_container.go, getTargetID.
+            raise MissingConfigError(f"unable to find target container {name}")
+        return runs[0].container
 
     def termination_file(self, pod: Pod, record: ContainerRecord) -> Path:
         """Where a run's last words lie on this host."""

@@ -18,6 +18,9 @@ from k8slab.node.pod_spec import Container, Pod
 
 State = dict[str, Any]
 
+RESTARTING_ALL = "RestartingAllContainers"
+RESTARTING_ALL_MESSAGE = "The container is removed because RestartAllContainers in place"
+
 
 @dataclass(frozen=True)
 class Waiting:
@@ -40,17 +43,29 @@ class ContainerFacts:
         runs: runs of each container by name, latest first; a run that has not yet settled is left out.
         waiting: why a container that should run does not, by name.
         images: what stands behind each container's image (`imageID`), by container name.
+        shown_images: each container's image as its status shows it, by container name.
         messages: termination messages by container id.
         started: whether the startup probe of a run succeeded or there is none, by container id.
         ready: whether the readiness probe of a run succeeded or there is none, by container id.
+        granted: the resources a container was granted, by name; its own where it has no entry.
+        actual: those in force for the present run, by name; the granted ones where it has no entry.
+        users: the `user` of each container that runs, by name.
+        restarting: whether all containers are being restarted by a restart rule.
+        recursive_read_only: whether a read-only mount can be so with all that is mounted in its source.
     """
 
     runs: Mapping[str, Sequence[ContainerRecord]] = field(default_factory=dict)
     waiting: Mapping[str, Waiting] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
+    shown_images: Mapping[str, str] = field(default_factory=dict)
     messages: Mapping[str, str] = field(default_factory=dict)
     started: Callable[[ContainerRecord], bool] = lambda record: True
     ready: Callable[[ContainerRecord], bool] = lambda record: True
+    granted: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    actual: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    users: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    restarting: bool = False
+    recursive_read_only: bool = False
 
 
 def timestamp(moment: float) -> str:
@@ -88,7 +103,7 @@ def _status(
         "started": False,
         "state": {"waiting": {"reason": _first_reason(pod)}},
     }
-    mounts = [_mount_status(mount) for mount in spec.get("volumeMounts") or []]
+    mounts = [_mount_status(each, facts.recursive_read_only) for each in spec.get("volumeMounts") or []]
     if mounts:
         status["volumeMounts"] = mounts
     if old is not None:
@@ -96,6 +111,8 @@ def _status(
         status["lastState"] = copy.deepcopy(old.get("lastState") or {})
     if runs:
         _describe_run(status, spec, runs, facts)
+    elif old is not None and facts.restarting and "waiting" not in (old.get("state") or {}):
+        _describe_reset(status, old)
     elif old is not None:
         _describe_absence(status, old, deleted=pod_spec.is_deleted(pod))
     _describe_waiting(pod, spec, status, runs, facts)
@@ -107,11 +124,12 @@ def _first_reason(pod: Pod) -> str:
     return "PodInitializing" if pod_spec.init_containers(pod) else "ContainerCreating"
 
 
-def _mount_status(mount: Mapping[str, Any]) -> dict[str, Any]:
+def _mount_status(mount: Mapping[str, Any], recursive: bool) -> dict[str, Any]:
     status: dict[str, Any] = {"name": mount["name"], "mountPath": mount["mountPath"]}
     if mount.get("readOnly"):
         status["readOnly"] = True
-        status["recursiveReadOnly"] = "Disabled"
+        asked = mount.get("recursiveReadOnly") in ("Enabled", "IfPossible")
+        status["recursiveReadOnly"] = "Enabled" if asked and recursive else "Disabled"
     return status
 
 
@@ -121,15 +139,19 @@ def _describe_run(
     """Write what the latest run is doing, and how the one before it ended."""
     latest = runs[0]
     status["restartCount"] = max(status["restartCount"], latest.attempt)
+    status["image"] = facts.shown_images.get(spec["name"]) or status["image"]
     status["imageID"] = facts.images.get(spec["name"], "")
     status["containerID"] = latest.api_id
     status["state"] = state_of(latest, facts.messages.get(latest.container, ""))
     if len(runs) > 1:
         status["lastState"] = state_of(runs[1], facts.messages.get(runs[1].container, ""))
-    resources = copy.deepcopy(spec.get("resources") or {})
-    status["resources"] = resources
-    if resources.get("requests"):
-        status["allocatedResources"] = dict(resources["requests"])
+    granted = facts.granted.get(spec["name"], spec.get("resources") or {})
+    in_force = facts.actual.get(spec["name"], granted) if latest.running else granted
+    status["resources"] = copy.deepcopy(dict(in_force))
+    if granted.get("requests"):
+        status["allocatedResources"] = dict(granted["requests"])
+    if spec["name"] in facts.users:
+        status["user"] = facts.users[spec["name"]]
 
 
 def state_of(record: ContainerRecord, message: str = "") -> State:
@@ -158,6 +180,21 @@ def _ended_reason(record: ContainerRecord) -> str:
     if record.oom:
         return "OOMKilled"
     return record.reason or ("Error" if record.exit_code else "Completed")
+
+
+def _describe_reset(status: dict[str, Any], old: Mapping[str, Any]) -> None:
+    """Write what is said of a container that was removed so that all containers start anew."""
+    status["state"] = {"waiting": {"reason": RESTARTING_ALL, "message": RESTARTING_ALL_MESSAGE}}
+    status["lastState"] = {
+        "terminated": {
+            "exitCode": 137,
+            "finishedAt": None,
+            "message": RESTARTING_ALL_MESSAGE,
+            "reason": RESTARTING_ALL,
+            "startedAt": None,
+        }
+    }
+    status["restartCount"] = old.get("restartCount", 0) + 1
 
 
 def _describe_absence(status: dict[str, Any], old: Mapping[str, Any], deleted: bool) -> None:
@@ -199,6 +236,10 @@ def _describe_readiness(
     pod: Pod, spec: Container, status: dict[str, Any], runs: Sequence[ContainerRecord], facts: ContainerFacts
 ) -> None:
     running = bool(runs) and "running" in status["state"]
+    if spec in pod_spec.ephemeral_containers(pod):
+        # Nobody asks it whether it is ready: `UpdatePodStatus` leaves it alone.
+        del status["started"]
+        return
     status["started"] = running and facts.started(runs[0])
     if pod_spec.is_init(pod, spec["name"]) and not pod_spec.is_sidecar(spec):
         terminated = status["state"].get("terminated")

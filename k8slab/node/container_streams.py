@@ -7,10 +7,12 @@ import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from k8slab.node.runtime_client import Message, RuntimeClient, RuntimeConnection, RuntimeGoneError
 
 CHUNK = 32768
+LINGER_SECONDS = 2.0
 LONGEST_OUTPUT = 10 * 1024
 """Bytes of an exec probe's output that are kept, as pkg/probe/exec/exec.go."""
 
@@ -34,16 +36,34 @@ class ContainerStreams:
     _open: set[int] = field(default_factory=set)
 
     async def read(self, descriptor: int) -> bytes:
-        """The next bytes of an output; empty at its end."""
-        loop = asyncio.get_running_loop()
+        """The next bytes of an output; empty at its end.
+
+        A command may leave something behind that holds its output open: once the command has ended, a
+        silence of 2 s is an end as well, as containerd has it (pkg process, exec.go: `waitTimeout`).
+        """
         while True:
             try:
                 return os.read(descriptor, CHUNK)
             except BlockingIOError:
-                await _ready(loop.add_reader, loop.remove_reader, descriptor)
+                if not await self._readable(descriptor):
+                    return b""
             except OSError:
                 # A terminal whose program ended answers EIO where a pipe answers with its end.
                 return b""
+
+    async def _readable(self, descriptor: int) -> bool:
+        """Wait until an output may have something; False if nothing more is to be expected."""
+        loop = asyncio.get_running_loop()
+        waiting = asyncio.create_task(_ready(loop.add_reader, loop.remove_reader, descriptor))
+        try:
+            either: set[asyncio.Future[Any]] = {waiting, self.exit_code}
+            if not self.exit_code.done():
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not waiting.done():
+                await asyncio.wait({waiting}, timeout=LINGER_SECONDS)
+            return waiting.done()
+        finally:
+            waiting.cancel()
 
     async def write(self, data: bytes) -> bool:
         """Write to the program's input; False if nobody reads it any more."""
@@ -97,6 +117,7 @@ async def command_streams(
     argv: Sequence[str],
     tty: bool = False,
     stdin: bool = False,
+    outlives: bool = False,
 ) -> AsyncIterator[ContainerStreams]:
     """Start a command in a container.
 
@@ -107,12 +128,13 @@ async def command_streams(
         argv: program and arguments.
         tty: whether it gets a terminal.
         stdin: whether it gets an input.
+        outlives: whether it goes on when its streams are closed; else it is killed then.
 
     Raises:
         RuntimeRefusedError: the program cannot be started.
         RuntimeGoneError: the runtime does not answer.
     """
-    fields = {"argv": list(argv), "tty": tty, "stdin": stdin}
+    fields = {"argv": list(argv), "tty": tty, "stdin": stdin, "outlives": outlives}
     async with _streams(runtime, "exec", {"pod": pod, "container": container, **fields}) as streams:
         yield streams
 

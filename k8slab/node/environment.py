@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+from k8slab.node.env_files import EnvFileError, read_variable
 from k8slab.node.field_values import Surroundings, field_value, resource_value
 from k8slab.node.pod_spec import Container, Pod
+
+FileFinder = Callable[[str, str], Path]
+"""Gives the place on this host of a file by its volume and its path there."""
 
 Lookup = Callable[[str, str], "Mapping[str, Any] | None"]
 """Gives a ConfigMap or Secret by kind (`configmap`, `secret`) and name, or None if there is none."""
@@ -51,7 +56,12 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
 
 
 def environment(
-    pod: Pod, container: Container, services: Mapping[str, str], lookup: Lookup, around: Surroundings
+    pod: Pod,
+    container: Container,
+    services: Mapping[str, str],
+    lookup: Lookup,
+    around: Surroundings,
+    files: FileFinder,
 ) -> dict[str, str]:
     """The variables of one container: its own in declared order, then the Services'.
 
@@ -61,9 +71,10 @@ def environment(
         services: variables that tell about Services.
         lookup: gives ConfigMaps and Secrets.
         around: addresses and allocatable resources.
+        files: finds files of volumes.
 
     Raises:
-        MissingConfigError: a ConfigMap, Secret or key that is not optional is absent.
+        MissingConfigError: a ConfigMap, Secret, file or key that is not optional is absent.
         UnknownFieldError: a field reference that cannot be resolved.
     """
     variables: dict[str, str] = {}
@@ -78,7 +89,7 @@ def environment(
         for key, text in text_values(kind, found).items():
             variables[(source.get("prefix") or "") + key] = text
     for variable in container.get("env") or []:
-        value = _value(pod, container, variable, {**services, **variables}, lookup, around)
+        value = _value(pod, container, variable, {**services, **variables}, lookup, around, files)
         if value is not None:
             variables[variable["name"]] = value
     return {**variables, **{name: value for name, value in services.items() if name not in variables}}
@@ -104,6 +115,7 @@ def _value(
     known: Mapping[str, str],
     lookup: Lookup,
     around: Surroundings,
+    files: FileFinder,
 ) -> str | None:
     """The value of one entry of `env`, or None if it is optional and absent."""
     if variable.get("value"):
@@ -118,10 +130,21 @@ def _value(
         if reference:
             return _key(kind, label, reference, lookup, pod["metadata"]["namespace"])
     if source.get("fileKeyRef"):
-        raise MissingConfigError(
-            "environment files (fileKeyRef) are not read on k8slab's nodes; use a ConfigMap"
-        )
+        return _from_file(source["fileKeyRef"], files)
     return ""
+
+
+def _from_file(reference: Mapping[str, Any], files: FileFinder) -> str | None:
+    file = files(reference["volumeName"], reference["path"])
+    try:
+        value = read_variable(file, reference["key"])
+    except EnvFileError as error:
+        raise MissingConfigError("couldn't parse env file") from error
+    if value:
+        return value
+    if reference.get("optional"):
+        return None
+    raise MissingConfigError(f'environment variable key "{reference["key"]}" not found in file "{file}"')
 
 
 def _key(kind: str, label: str, reference: Mapping[str, Any], lookup: Lookup, namespace: str) -> str | None:

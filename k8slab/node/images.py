@@ -1,4 +1,4 @@
-"""The image catalogue: which program of this host runs when a Pod names an image.
+"""Which program of this host runs when a Pod names an image.
 
 A process node pulls nothing. What it can run is data (`images.yaml`), which a user extends with
 a file of the same form. What the catalogue does not know is refused as a registry refuses a
@@ -7,56 +7,27 @@ name that is not there, with a sentence that says what to do.
 
 from __future__ import annotations
 
-import fnmatch
-import hashlib
-import os
-import re
 import shutil
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-import yaml
-
-from k8slab.errors import LabError, ManifestError
-from k8slab.folders import Isolation, state_folder
-
-CATALOGUE = Path(__file__).with_name("images.yaml")
-VARIABLE = "K8SLAB_IMAGES"
-"""Environment variable that names a user's own catalogue file."""
-
-HOST_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""PATH of a container where the image says nothing, as containerd's default."""
-
-REFERENCE = re.compile(
-    r"(?P<name>[a-z0-9][a-z0-9._-]*(?::[0-9]+)?(?:/[a-z0-9][a-z0-9._-]*)*?)"
-    r"(?::(?P<tag>\w[\w.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
-)
-"""An image reference: a shortened form of distribution's grammar."""
-
-KEYS = frozenset(
-    {
-        *("match", "tags", "entrypoint", "command", "environment", "working_dir"),
-        *("program", "files", "levels", "stand_in", "story"),
-    }
+from k8slab.folders import Isolation
+from k8slab.node.image_catalogue import catalogue, names_to_use, user_catalogue
+from k8slab.node.image_entries import ImageEntry, Program
+from k8slab.node.image_names import ImageName, UnknownImageError, parse_name
+from k8slab.node.image_programs import (
+    HOST_PATH,
+    PYTHON_VARIABLE,
+    Content,
+    content,
+    interpreter,
+    interpreter_folders,
+    kit_path,
 )
 
-
-class UnknownImageError(LabError):
-    """An image that cannot run on this node.
-
-    Args:
-        message: what is wrong with it.
-        cure: what to do.
-        reason: the kubelet's word for the container's waiting state: `ErrImagePull` or `InvalidImageName`.
-    """
-
-    def __init__(self, message: str, cure: str = "", reason: str = "ErrImagePull") -> None:
-        super().__init__(message, cure)
-        self.reason = reason
+STAND_IN = "stand-in"
+"""The word that image, imageID and an Event carry where something else than the named product runs."""
 
 
 @dataclass(frozen=True)
@@ -65,22 +36,34 @@ class ImagePlan:
 
     Args:
         image: the image as the Pod names it.
+        name: the reference, taken apart.
+        shown: the image as the container's status shows it.
         image_id: identity of what really runs: `k8slab://<name>@sha256:<digest of the program>`.
+        size: bytes of what really runs: programs and files that were named, without libraries.
         argv: program and arguments, the Pod's own `command` and `args` applied.
         env: the image's environment; what the Pod sets comes after it and wins.
         working_dir: the image's working folder; the Pod's `workingDir` wins.
         read_only_paths: paths of the host that the program needs besides /usr and its kin.
+        content: folders the container starts with: pairs of source on this host and target in the container.
         stand_in: one sentence if it is not the named product; empty otherwise.
+        ignores: paths whose content a stand-in does not read, though the product would.
+        pull_seconds: how long a pull is made to take; 0 for no longer than it does.
         story: one sentence: what runs here.
     """
 
     image: str
+    name: ImageName
+    shown: str
     image_id: str
+    size: int
     argv: tuple[str, ...]
     env: tuple[tuple[str, str], ...]
     working_dir: str
     read_only_paths: tuple[str, ...]
+    content: tuple[tuple[str, str], ...]
     stand_in: str
+    ignores: tuple[str, ...]
+    pull_seconds: float
     story: str
 
 
@@ -89,7 +72,7 @@ def resolve(
     command: Sequence[str],
     args: Sequence[str],
     isolation: Isolation,
-    entries: Sequence[Mapping[str, Any]] | None = None,
+    entries: Sequence[ImageEntry] | None = None,
 ) -> ImagePlan:
     """How a container of an image runs on this node.
 
@@ -101,173 +84,177 @@ def resolve(
         entries: the catalogue; `catalogue()` if None.
 
     Raises:
-        UnknownImageError: the name does not parse, nothing is known of it, its tag does not exist,
-            the host lacks its program, or it cannot run at this level.
+        UnknownImageError: the name does not parse, nothing is known of it, its tag or digest does not
+            exist, the host lacks its program, it cannot run at this level, or its pull is made to fail.
         ManifestError: the user's own catalogue does not parse.
     """
-    name, tag = parse_reference(image)
+    name = parse_name(image)
     known = catalogue() if entries is None else entries
-    entry = next((each for each in known if _matches(each, name)), None)
+    entry = next((each for each in known if each.answers_for(name.short)), None)
     if entry is None:
-        raise UnknownImageError(
-            f"The image {image!r} is not known here: a process node pulls nothing.",
-            f"Use one of {', '.join(_names(known))}, or add an entry to {user_catalogue()}.",
+        raise _not_found(
+            name,
+            "A process node pulls nothing and runs what its catalogue lists",
+            f"Use one of {', '.join(names_to_use(known))}, or add an entry to {user_catalogue()}.",
         )
-    tags = {str(key): value for key, value in entry.get("tags", {}).items()}
-    if tags and tag not in tags:
-        raise UnknownImageError(
-            f"The image {name!r} has no tag {tag!r}; its tags are {', '.join(tags)}.",
-            f"Write {name}:{next(iter(tags))}, say.",
+    if name.tag and not name.digest and not entry.has_tag(name.tag):
+        tags = (
+            f"its tags are {', '.join(entry.tags)}" if entry.tags else "no tag of this image looks like that"
         )
-    if isolation not in entry.get("levels", ("sandboxed", "plain")):
-        raise UnknownImageError(
-            f"The image {name!r} runs at the sandboxed level only, and this node isolates at the plain one.",
-            "`k8slab doctor` says what the sandboxed level needs.",
+        example = next(iter(entry.tags), "latest")
+        raise _not_found(
+            name,
+            f"The image {name.short!r} has no tag {name.tag!r}: {tags}",
+            f"Write {name.short}:{example}, say.",
         )
-    return _plan(image, name, entry, tags.get(tag) or {}, command, args)
+    if entry.refused:
+        raise UnknownImageError(f"The image {name.short!r} does not run on process nodes: {entry.refused}")
+    if entry.pull_error:
+        raise UnknownImageError(entry.pull_error, "(Played: the image catalogue asks for this failure.)")
+    if not name.digest:
+        return _plan(image, name, name.tag, entry, command, args, isolation)
+    own = ""
+    for tag in entry.tags or ("",):
+        plan = _plan(image, name, tag, entry, command, args, isolation)
+        own = plan.image_id.rpartition("@")[2]
+        if own == name.digest:
+            return plan
+    raise _not_found(
+        name,
+        "A digest names one exact content, and nothing is pulled here; what runs under this name has "
+        f"another, such as {own}",
+        "Leave the digest out.",
+    )
+
+
+def _not_found(name: ImageName, why: str, cure: str) -> UnknownImageError:
+    """An error that begins as a registry's answer does."""
+    return UnknownImageError(f"{name.full}: not found. {why}.", cure)
 
 
 def _plan(
     image: str,
-    name: str,
-    entry: Mapping[str, Any],
-    tag_environment: Mapping[str, str],
+    name: ImageName,
+    tag: str,
+    entry: ImageEntry,
     command: Sequence[str],
     args: Sequence[str],
+    isolation: Isolation,
 ) -> ImagePlan:
-    files = [_kit_file(str(file)) for file in entry.get("files", ())]
-    entrypoint = [_kit_file(str(word)) for word in entry.get("entrypoint", ())]
-    own_args = args or [str(word) for word in entry.get("command", ())]
-    argv = [*command, *args] if command else [*entrypoint, *own_args]
+    here = _program(name, entry, bool(command or args), isolation)
+    search, needed = _surroundings(here)
+    entrypoint, own = map(kit_path, here.entrypoint), map(kit_path, here.command)
+    argv = [*command, *args] if command else [*entrypoint, *(args or own)]
     if not argv:
-        raise UnknownImageError(f"The image {name!r} names no program.", "Write a `command` in the Pod.")
-    search, needed = HOST_PATH, list(files)
-    if entry.get("program") == "python":
-        python = interpreter()
-        search = f"{python.parent}:{HOST_PATH}"
-        needed += interpreter_folders()
-        if argv[0] in ("python", "python3"):
-            argv[0] = str(python)
-    program = files[0] if files else shutil.which(argv[0], path=search)
-    if program is None and not command and not args:
         raise UnknownImageError(
-            f"The image {name!r} runs this host's own {argv[0]}, and that is not installed.",
-            f"Install {argv[0]}, or use k8slab/demo:1 where any web server will do.",
+            f"The image {name.short!r} names no program.", "Write a `command` in the Pod."
         )
-    env = {"PATH": search, **entry.get("environment", {}), **tag_environment}
+    if here.program == "python" and argv[0] in ("python", "python3"):
+        argv[0] = str(interpreter())
+    env = {"PATH": search}
+    if needs_python(here):
+        env[PYTHON_VARIABLE] = str(interpreter())
+    env |= {**here.environment, **entry.tags.get(tag, {})}
+    behind = _content(here, search, env)
+    kind = f"{STAND_IN}/" if here.stand_in else ""
     return ImagePlan(
         image=image,
-        image_id=f"k8slab://{name}@sha256:{_digest(program or '', tuple(sorted(env.items())))}",
+        name=name,
+        shown=f"k8slab.dev/{STAND_IN}/{name.short}:{name.tag or 'latest'}" if here.stand_in else image,
+        image_id=f"k8slab://{kind}{name.short}@sha256:{behind.digest}",
+        size=behind.size,
         argv=tuple(argv),
-        env=tuple((key, str(value)) for key, value in env.items()),
-        working_dir=str(entry.get("working_dir", "/")),
-        read_only_paths=tuple(needed),
-        stand_in=str(entry.get("stand_in", "")),
-        story=str(entry.get("story", "")),
+        env=tuple(env.items()),
+        working_dir=here.working_dir,
+        read_only_paths=tuple(dict.fromkeys(needed)),
+        content=tuple((kit_path(source), target) for target, source in here.content.items()),
+        stand_in=here.stand_in,
+        ignores=here.ignores,
+        pull_seconds=entry.pull_seconds,
+        story=here.story,
     )
 
 
-def parse_reference(image: str) -> tuple[str, str]:
-    """Name and tag of an image: docker.io/ and library/ are left out, and no tag means `latest`.
+def _program(name: ImageName, entry: ImageEntry, told: bool, isolation: Isolation) -> Program:
+    """What runs for an entry on this host: the program it names, or what stands in for it.
+
+    Args:
+        name: the image.
+        entry: its entry.
+        told: whether the Pod says itself what to run.
+        isolation: the node's level.
 
     Raises:
-        UnknownImageError: with the reason `InvalidImageName`, where it does not parse.
+        UnknownImageError: the host or the level lacks the program, and nothing stands in for it.
     """
-    match = REFERENCE.fullmatch(image)
-    if match is None:
+    here, instead = entry.here, entry.instead
+    lacking = _lacking(here)
+    if isolation in here.levels and not lacking:
+        return here
+    if instead is not None and isolation in instead.levels and not _lacking(instead):
+        return instead
+    if isolation not in here.levels:
         raise UnknownImageError(
-            f"{image!r} is no image name: lower case, parts divided by /, and a tag after a colon.",
-            "Correct the Pod's `image`.",
-            reason="InvalidImageName",
+            f"The image {name.short!r} runs at the {' and '.join(here.levels)} level only, and this node "
+            f"isolates at the {isolation} one.",
+            "`k8slab doctor` says what the sandboxed level needs.",
         )
-    name = match["name"]
-    for prefix in ("docker.io/", "index.docker.io/", "library/"):
-        name = name.removeprefix(prefix)
-    return name, match["tag"] or "latest"
+    if told and not here.requires:
+        return here
+    raise UnknownImageError(
+        f"The image {name.short!r} runs this host's own {lacking}, and that is not installed.",
+        f"Install {lacking}, or use k8slab/demo:1 where any server will do.",
+    )
 
 
-def user_catalogue() -> Path:
-    """The file for a user's own entries; it need not exist."""
-    return Path(os.environ.get(VARIABLE) or state_folder() / "images.yaml")
+def _lacking(program: Program) -> str:
+    """The program that the host would have to have and lacks; empty if it has it."""
+    if program.program != "host":
+        return ""
+    wanted = program.requires or (*program.entrypoint, *program.command)[:1]
+    search, _ = _surroundings(program)
+    return "" if any(shutil.which(each, path=search) for each in wanted) else next(iter(wanted), "")
 
 
-def catalogue() -> list[dict[str, Any]]:
-    """All entries: the user's own first, then the kit's.
+def needs_python(program: Program) -> bool:
+    """Whether a program is Python, or brings programs of the kit, which are."""
+    return program.program == "python" or any(
+        "{images}" in folder for folder in (*program.programs, *program.fallback_programs)
+    )
 
-    Raises:
-        ManifestError: a catalogue does not parse; the message names the file and the place.
+
+def _surroundings(program: Program) -> tuple[str, list[str]]:
+    """PATH of a program, and the host's files that it needs."""
+    first, last = map(kit_path, program.programs), map(kit_path, program.fallback_programs)
+    needed = [*map(kit_path, (*program.files, *program.programs, *program.fallback_programs))]
+    python: list[str] = []
+    if program.program == "python":
+        python.append(str(interpreter().parent))
+    if needs_python(program):
+        needed += interpreter_folders()
+    return ":".join([*first, *python, HOST_PATH, *last]), needed
+
+
+def _content(program: Program, search: str, env: Mapping[str, str]) -> Content:
+    """Digest and size of what a program is made of; a Pod's own command does not change them."""
+    own = (*program.entrypoint, *program.command)
+    # Where the kit brings the program, the Python that runs it is no part of the image.
+    counts = bool(own) and (program.program == "host" or not program.files)
+    found = shutil.which(kit_path(own[0]), path=search) if counts else None
+    paths = [*([found] if found else ()), *map(kit_path, (*program.files, *program.content.values()))]
+    return content(tuple(paths), (own, *sorted(env.items())))
+
+
+def content_mounts(plan: ImagePlan, targets: Iterable[str]) -> list[dict[str, Any]]:
+    """What an image's own content looks like in the runtime's `mounts`: a copy for each container.
+
+    Args:
+        plan: the image's plan.
+        targets: where the Pod mounts volumes: what lies at or below one of these is hidden by it.
     """
-    own = user_catalogue()
-    entries = list(_entries(own, own.stat().st_mtime_ns)) if own.is_file() else []
-    return entries + list(_entries(CATALOGUE, CATALOGUE.stat().st_mtime_ns))
-
-
-@lru_cache(maxsize=8)
-def _entries(path: Path, changed: int) -> tuple[dict[str, Any], ...]:
-    # `changed` is part of the key, so that an edited file is read again.
-    try:
-        parsed = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ManifestError(f"The image catalogue {path} does not parse: {error}.", "Correct it.") from error
-    entries = parsed.get("images") if isinstance(parsed, dict) else None
-    if not isinstance(entries, list):
-        raise ManifestError(f"The image catalogue {path} has no list `images`.", f"{CATALOGUE} has one.")
-    for number, entry in enumerate(entries, 1):
-        if not isinstance(entry, dict) or not isinstance(entry.get("match"), list) or not set(entry) <= KEYS:
-            raise ManifestError(
-                f"Entry {number} of the image catalogue {path} is not one: {entry!r}.",
-                f"An entry has a list `match` and may have {', '.join(sorted(KEYS - {'match'}))}.",
-            )
-    return tuple(entries)
-
-
-def _matches(entry: Mapping[str, Any], name: str) -> bool:
-    return any(fnmatch.fnmatchcase(name, str(pattern)) for pattern in entry["match"])
-
-
-def _names(entries: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What to write instead: names without wildcards, each with its first tag."""
-    names = []
-    for entry in entries:
-        tag = f":{next(iter(entry['tags']))}" if entry.get("tags") else ""
-        names += [f"{name}{tag}" for name in map(str, entry["match"]) if "*" not in name]
-    return names
-
-
-def _kit_file(word: str) -> str:
-    folder = demo_folder()
-    return {"{demo}": str(folder / "demo.py"), "{demo_folder}": str(folder)}.get(word, word)
-
-
-def demo_folder() -> Path:
-    """The demo application's folder: images/demo of a checkout, or the copy inside an installed package."""
-    package = Path(__file__).resolve().parent.parent
-    inside = package / "images" / "demo"
-    return inside if inside.exists() else package.parent / "images" / "demo"
-
-
-@lru_cache(maxsize=1)
-def interpreter() -> Path:
-    """The Python that containers run: the one below this environment, without its packages."""
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    for candidate in (Path(sys.base_prefix, "bin", version), Path(sys.executable)):
-        if os.access(candidate, os.X_OK):
-            return candidate.resolve()
-    raise LabError(f"There is no Python in {sys.base_prefix}/bin that can run.", "Install Python again.")
-
-
-@lru_cache(maxsize=1)
-def interpreter_folders() -> tuple[str, ...]:
-    """Folders of the host, outside /usr, without which the interpreter does not start."""
-    prefixes = {Path(sys.base_prefix).resolve(), interpreter().parent.parent}
-    return tuple(sorted(str(prefix) for prefix in prefixes if not prefix.is_relative_to("/usr")))
-
-
-@lru_cache(maxsize=64)
-def _digest(program: str, environment: tuple[tuple[str, str], ...]) -> str:
-    digest = hashlib.sha256(repr(environment).encode())
-    if program:
-        path = Path(program)
-        for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
+    hiding = [target.rstrip("/") for target in targets]
+    return [
+        {"source": source, "target": target, "read_only": False, "own": True}
+        for source, target in plan.content
+        if not any(target == each or target.startswith(f"{each}/") for each in hiding)
+    ]

@@ -7,7 +7,6 @@ logs of the control plane's processes are plain text and carry no time of their 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,8 +14,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from k8slab.node.container_status import timestamp
+from k8slab.node.kubelet_log_files import successor, tail_start, was_rotated
 
-CHUNK = 64 * 1024
+CHUNK = 1 << 16
 FOLLOW_SECONDS = 0.1
 """How often a followed log is looked at; a second look is a few system calls."""
 
@@ -104,18 +104,23 @@ async def read_log(source: LogSource, options: LogOptions) -> AsyncIterator[byte
 
 
 async def _selected(source: LogSource, options: LogOptions) -> AsyncIterator[bytes]:
-    file = source.path.open("rb")
+    file: BinaryIO = source.path.open("rb")
     try:
         if options.tail is not None:
             file.seek(tail_start(file, options.tail))
+        # Without following, a tail is so many lines, however many are written meanwhile.
+        most = None if options.follow else options.tail
         rest = b""
         at_line_start = True
-        while True:
+        complete = False
+        while most is None or most > 0:
             # Asked before reading: what was written before the end is then surely read.
             running = source.running()
             data = file.read(CHUNK)
             if data:
                 *lines, rest = (rest + data).split(b"\n")
+                if most is not None:
+                    lines, most = lines[:most], most - len(lines)
                 pieces = []
                 for line in lines:
                     text = formatted(line, options, source.cri, at_line_start)
@@ -124,10 +129,19 @@ async def _selected(source: LogSource, options: LogOptions) -> AsyncIterator[byt
                         pieces.append(text)
                 if pieces:
                     yield b"".join(pieces)
+                # A reader that lags behind a fast writer must not keep the node from its other work.
+                await asyncio.sleep(0)
                 continue
-            if _was_rotated(file, source.path):
+            if complete:
+                following = successor(file, source.path)
                 file.close()
-                file = source.path.open("rb")
+                if following is None:
+                    return
+                file, complete = following, False
+                continue
+            if options.follow and was_rotated(file, source.path):
+                # Nothing is written to it any more, but something may have been since the last look.
+                complete = True
                 continue
             if not options.follow or not running:
                 if rest:
@@ -136,43 +150,6 @@ async def _selected(source: LogSource, options: LogOptions) -> AsyncIterator[byt
             await asyncio.sleep(FOLLOW_SECONDS)
     finally:
         file.close()
-
-
-def _was_rotated(file: BinaryIO, path: Path) -> bool:
-    """Whether another file lies at the path by now."""
-    try:
-        there = path.stat()
-    except FileNotFoundError:
-        return False
-    return there.st_ino != os.fstat(file.fileno()).st_ino
-
-
-def tail_start(file: BinaryIO, lines: int) -> int:
-    """Offset at which the last so many lines of a file begin.
-
-    Args:
-        file: opened in binary mode; its position changes.
-        lines: how many.
-    """
-    end = position = file.seek(0, os.SEEK_END)
-    if lines <= 0:
-        return end
-    missing = lines
-    while position > 0:
-        size = min(CHUNK, position)
-        position -= size
-        file.seek(position)
-        block = file.read(size)
-        if position + size == end and block.endswith(b"\n"):
-            block = block[:-1]
-        count = block.count(b"\n")
-        if count >= missing:
-            cut = len(block)
-            for _ in range(missing):
-                cut = block.rindex(b"\n", 0, cut)
-            return position + cut + 1
-        missing -= count
-    return 0
 
 
 def formatted(line: bytes, options: LogOptions, cri: bool, at_line_start: bool = True) -> bytes:

@@ -1,7 +1,7 @@
-"""exec and attach over WebSocket, subprotocols v4 and v5.channel.k8s.io.
+"""exec and attach: a client on one side, a program's streams on the other, until one of them ends.
 
-Each message starts with the number of its channel. Source: the constants of apimachinery's
-pkg/util/remotecommand and kubelet's pkg/cri/streaming/remotecommand/websocket.go (v0.36).
+Texts are those of k8s.io/cri-streaming/pkg/streaming/remotecommand/{exec,attach,status}.go (v0.36) and of
+containerd's pkg of exec (`error executing command [...], exit code N`).
 """
 
 from __future__ import annotations
@@ -9,139 +9,154 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from k8slab.node.container_streams import ContainerStreams
+from k8slab.node.kubelet_clients import RESIZE, STDERR, STDIN, STDOUT, Status, StreamClient, Wanted, joined
 from k8slab.node.runtime_client import RuntimeClient, RuntimeGoneError, RuntimeRefusedError
 
 log = logging.getLogger(__name__)
 
-PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
-STDIN, STDOUT, STDERR, ERROR, RESIZE = range(5)
-CLOSE = 255
-"""In v5 a message on this channel names a channel that its sender has closed."""
+
+@dataclass(frozen=True)
+class Joining:
+    """A program that a client wants to join.
+
+    Args:
+        streams: gives the program's streams.
+        runtime: the node's runtime, for changes of the terminal's size.
+        container: id of the container, whose terminal is resized if the streams are no command's.
+        command: the command that is run; empty for the container's own program.
+    """
+
+    streams: AbstractAsyncContextManager[ContainerStreams]
+    runtime: RuntimeClient
+    container: str
+    command: Sequence[str] = ()
 
 
-async def converse(
-    request: web.Request,
-    streams: AbstractAsyncContextManager[ContainerStreams],
-    runtime: RuntimeClient,
-    resized: str,
-) -> web.StreamResponse:
-    """Join a client's WebSocket to a program's streams until one of them ends.
+async def converse(request: web.Request, joining: Joining, wanted: Wanted) -> web.StreamResponse:
+    """Join a client to a program's streams until one of them ends.
 
     Args:
         request: the client's request.
-        streams: gives the program's streams.
-        runtime: the node's runtime, for changes of the terminal's size.
-        resized: what to resize if the streams are no command's: the container's id.
+        joining: the program.
+        wanted: which streams the client asks for.
+
+    Raises:
+        NoCommonProtocolError: the client speaks nothing that is served.
     """
-    socket = web.WebSocketResponse(protocols=PROTOCOLS, compress=False, max_msg_size=0, timeout=2.0)
-    await socket.prepare(request)
-    wants_output = request.query.get("output") == "1" or request.query.get("error") == "1"
-    # An empty message tells the client that the line is open.
-    await socket.send_bytes(bytes([STDOUT if wants_output else ERROR]))
-    try:
-        async with streams as opened:
-            await _join(socket, opened, runtime, resized, wants_stdin=request.query.get("input") == "1")
-    except RuntimeRefusedError as error:
-        await _conclude(socket, _failure(str(error), "InternalError", 500))
-    except RuntimeGoneError as error:
-        await _conclude(socket, _failure(str(error), "ServiceUnavailable", 503))
-    except ConnectionError as error:
-        log.info("the client of %s is gone: %s", request.path, error)
-    await socket.close()
-    return socket
+    async with joined(request, wanted) as (client, response):
+        try:
+            try:
+                async with joining.streams as opened:
+                    await Conversation(client, opened, joining, wanted).run()
+            except RuntimeRefusedError as error:
+                doing = "executing command in" if joining.command else "attaching to"
+                detail = f"failed to exec in container: {error}" if joining.command else str(error)
+                await client.conclude(internal_error(f"error {doing} container: {detail}"))
+            except RuntimeGoneError as error:
+                await client.conclude(internal_error(str(error)))
+        except ConnectionError as error:
+            log.info("the client of %s is gone: %s", request.path, error)
+    return response
 
 
-async def _join(
-    socket: web.WebSocketResponse,
-    streams: ContainerStreams,
-    runtime: RuntimeClient,
-    resized: str,
-    wants_stdin: bool,
-) -> None:
-    if not wants_stdin:
-        streams.close_stdin()
-    receiving = asyncio.create_task(_receive(socket, streams, runtime, resized, wants_stdin))
-    channels = [STDOUT, STDERR]
+class Conversation:
+    """A client and a program, joined.
 
-    async def send_all() -> None:
-        pairs = zip(streams.outputs, channels, strict=False)
-        await asyncio.gather(*(_send(socket, streams, descriptor, channel) for descriptor, channel in pairs))
+    Args:
+        client: the client.
+        streams: the program's streams.
+        joining: what was asked for.
+        wanted: which streams the client asks for.
+    """
 
-    sending = asyncio.create_task(send_all())
-    try:
-        await asyncio.wait({receiving, sending}, return_when=asyncio.FIRST_COMPLETED)
-        if not sending.done():
-            # The client is gone; closing the streams tells the program.
+    def __init__(
+        self, client: StreamClient, streams: ContainerStreams, joining: Joining, wanted: Wanted
+    ) -> None:
+        self._client = client
+        self._streams = streams
+        self._joining = joining
+        self._wanted = wanted
+
+    async def run(self) -> None:
+        """Pass on what comes from either side, and in the end how the program ended.
+
+        Raises:
+            ConnectionError: the client is gone.
+        """
+        if not self._wanted.stdin:
+            self._streams.close_stdin()
+        receiving = asyncio.create_task(self._receive())
+        sending = asyncio.create_task(self._send_all())
+        try:
+            await asyncio.wait({receiving, sending}, return_when=asyncio.FIRST_COMPLETED)
+            if not sending.done():
+                # The client is gone; closing the streams tells the program.
+                return
+            await sending
+            code = await self._streams.exit_code if self._streams.number else 0
+            await self._client.conclude(exit_status(code, self._joining.command))
+        finally:
+            receiving.cancel()
+            sending.cancel()
+            await asyncio.gather(receiving, sending, return_exceptions=True)
+
+    async def _send_all(self) -> None:
+        pairs = zip(self._streams.outputs, (STDOUT, STDERR), strict=False)
+        await asyncio.gather(*(self._send(descriptor, channel) for descriptor, channel in pairs))
+
+    async def _send(self, descriptor: int, channel: int) -> None:
+        asked = self._wanted.stdout if channel == STDOUT else self._wanted.stderr
+        while data := await self._streams.read(descriptor):
+            if asked:
+                await self._client.send(channel, data)
+
+    async def _receive(self) -> None:
+        async for channel, data in self._client.incoming():
+            if channel == STDIN and self._wanted.stdin:
+                if data:
+                    await self._streams.write(data)
+                else:
+                    self._streams.close_stdin()
+            elif channel == RESIZE:
+                await self._resize(data)
+
+    async def _resize(self, data: bytes) -> None:
+        try:
+            size = json.loads(data)
+            rows, columns = int(size["Height"]), int(size["Width"])
+        except (ValueError, KeyError, TypeError):
+            log.info("a client sent a terminal size that is none: %r", data[:80])
             return
-        await sending
-        await _conclude(socket, exit_status(await streams.exit_code if streams.number else 0))
-    finally:
-        receiving.cancel()
-        sending.cancel()
-        await asyncio.gather(receiving, sending, return_exceptions=True)
+        number, container = self._streams.number, self._joining.container
+        target = {"exec": number} if number else {"container": container}
+        try:
+            await self._joining.runtime.ask("resize", rows=rows, columns=columns, **target)
+        except (RuntimeRefusedError, RuntimeGoneError) as error:
+            log.info("resizing a terminal: %s", error)
 
 
-async def _send(
-    socket: web.WebSocketResponse, streams: ContainerStreams, descriptor: int, channel: int
-) -> None:
-    while data := await streams.read(descriptor):
-        await socket.send_bytes(bytes([channel]) + data)
-
-
-async def _receive(
-    socket: web.WebSocketResponse,
-    streams: ContainerStreams,
-    runtime: RuntimeClient,
-    resized: str,
-    wants_stdin: bool,
-) -> None:
-    async for message in socket:
-        if message.type is not WSMsgType.BINARY or not message.data:
-            continue
-        channel, data = message.data[0], message.data[1:]
-        if channel == STDIN and wants_stdin and data:
-            await streams.write(data)
-        elif channel == CLOSE and data[:1] == bytes([STDIN]):
-            streams.close_stdin()
-        elif channel == RESIZE and data:
-            await _resize(data, streams, runtime, resized)
-
-
-async def _resize(data: bytes, streams: ContainerStreams, runtime: RuntimeClient, resized: str) -> None:
-    try:
-        size = json.loads(data)
-        rows, columns = int(size["Height"]), int(size["Width"])
-    except (ValueError, KeyError, TypeError):
-        log.info("a client sent a terminal size that is none: %r", data[:80])
-        return
-    target = {"exec": streams.number} if streams.number else {"container": resized}
-    try:
-        await runtime.ask("resize", rows=rows, columns=columns, **target)
-    except (RuntimeRefusedError, RuntimeGoneError) as error:
-        log.info("resizing a terminal: %s", error)
-
-
-async def _conclude(socket: web.WebSocketResponse, status: dict[str, object]) -> None:
-    await socket.send_bytes(bytes([ERROR]) + json.dumps(status).encode())
-
-
-def exit_status(code: int) -> dict[str, object]:
+def exit_status(code: int, command: Sequence[str] = ()) -> Status:
     """The Status that tells a client how a command ended. Pure."""
     if code == 0:
         return {"metadata": {}, "status": "Success"}
+    told = f"error executing command [{' '.join(command)}], exit code {code}"
     return {
         "metadata": {},
         "status": "Failure",
-        "message": f"command terminated with non-zero exit code: exit status {code}",
+        "message": f"command terminated with non-zero exit code: {told}",
         "reason": "NonZeroExitCode",
         "details": {"causes": [{"reason": "ExitCode", "message": str(code)}]},
     }
 
 
-def _failure(message: str, reason: str, code: int) -> dict[str, object]:
-    return {"metadata": {}, "status": "Failure", "message": message, "reason": reason, "code": code}
+def internal_error(message: str) -> Status:
+    """The Status of a program that could not be joined. Pure."""
+    text = f"Internal error occurred: {message}"
+    return {"metadata": {}, "status": "Failure", "message": text, "reason": "InternalError", "code": 500}

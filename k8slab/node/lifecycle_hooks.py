@@ -39,7 +39,11 @@ async def run_hook(
             argv = handler["exec"]["command"]
             exit_code, output = await run_in_container(runtime, target.pod, target.container, argv, None)
             if exit_code:
-                raise HookError(f"command {argv!r} exited with {exit_code}: {output}")
+                words = " ".join(argv)
+                raise HookError(
+                    f'Exec lifecycle hook ([{words}]) for Container "{target.spec["name"]}" failed - error: '
+                    f"command '{words}' exited with {exit_code}: , message: \"{output}\""
+                )
         elif handler.get("sleep"):
             await asyncio.sleep(float(handler["sleep"]["seconds"]))
         elif handler.get("httpGet"):

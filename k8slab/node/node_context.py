@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from k8slab.api_client import ApiClient
 from k8slab.folders import ClusterFolder, ClusterSettings
 from k8slab.network.addresses import AddressPlan
+from k8slab.node.image_store import ImageStore
 from k8slab.node.node_events import EventRecorder
 from k8slab.node.object_cache import ObjectCache
 from k8slab.node.pod_addresses import PodAddresses
@@ -83,8 +84,11 @@ class NodeContext:
         volumes: the Pods' volumes.
         connections: how to reach Pods.
         allocatable: the node's allocatable resources as quantities.
+        images: the images that the node has.
         addresses: the Pods' addresses; None until the Node has its range.
         clock: the pauses.
+        others: gives the Pods but one (by uid) that have not ended, with the resources they were granted.
+        object: gives the Node object as the API shows it.
     """
 
     name: str
@@ -100,6 +104,9 @@ class NodeContext:
     volumes: Volumes
     connections: PodConnections
     allocatable: Mapping[str, str]
+    images: ImageStore
     addresses: PodAddresses | None = None
     clock: RestartClock = field(default_factory=RestartClock)
+    others: Callable[[str], list[dict[str, Any]]] = lambda uid: []
+    object: Callable[[], Mapping[str, Any]] = dict
     has_addresses: asyncio.Event = field(default_factory=asyncio.Event)

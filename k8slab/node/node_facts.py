@@ -1,7 +1,8 @@
-"""What a node says of itself: resources, system, conditions.
+"""What a node says of itself: resources, system, labels, conditions.
 
 A lab's nodes share one host, so each claims its share of the host's processors, memory and disk;
 the reserve that is not allocatable is the kubelet's default (100 MiB of memory, a tenth of the disk).
+What identifies a machine is the node's own, so that no two nodes look like one.
 """
 
 from __future__ import annotations
@@ -9,18 +10,24 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from k8slab.folders import write_private
+from k8slab.network.addresses import node_index
 from k8slab.node.container_status import timestamp
 
 MIB = 1024 * 1024
 PODS = 110
 MEMORY_RESERVE = 100 * MIB
 LEAST_MEMORY = 512 * MIB
+LEAST_PIDS = 100
+"""With fewer process ids left than this a node is under pressure."""
+
 LEAST_FREE = 100 * MIB
 """Under this much free memory or disk a node is under pressure. A kubelet's own threshold for the
 disk is a tenth of it, which would empty the nodes on many a laptop."""
@@ -33,7 +40,13 @@ ARCHITECTURES = {
     "s390x": "s390x",
 }
 
-DECLARED_FEATURES = ("ExtendWebSocketsToKubelet",)
+REGION = "lab"
+ZONES = "abc"
+BOOT_ID = "boot-id"
+PROC_KERNEL = Path("/proc/sys/kernel")
+CONTROL_GROUP = Path("/sys/fs/cgroup")
+
+DECLARED_FEATURES = ("ExtendWebSocketsToKubelet", "RestartAllContainersOnContainerExits")
 """The features that a scheduler and an API server may count on here; only what is there."""
 
 
@@ -85,24 +98,58 @@ def architecture() -> str:
     return ARCHITECTURES.get(machine, machine)
 
 
-def node_info(kubernetes: str) -> dict[str, str]:
+def zone_labels(name: str) -> dict[str, str]:
+    """Region and zone of a node, which a cloud would tell: the workers go round three zones.
+
+    Args:
+        name: the node's name, such as `worker-2`.
+    """
+    zone = ZONES[max(0, node_index(name) - 1) % len(ZONES)]
+    return {"topology.kubernetes.io/region": REGION, "topology.kubernetes.io/zone": f"{REGION}-{zone}"}
+
+
+def boot_id(folder: Path) -> str:
+    """The id of the node's present boot: made when it is first asked for after a power-on, then kept.
+
+    Args:
+        folder: the node's folder (`ClusterFolder.node`).
+    """
+    file = folder / BOOT_ID
+    known = _first_line(file)
+    if not known:
+        known = str(uuid.uuid4())
+        folder.mkdir(parents=True, exist_ok=True)
+        write_private(file, known + "\n")
+    return known
+
+
+def own_version() -> str:
+    """The version of this package; `0` where it runs from a plain folder."""
+    try:
+        return version("k8slab")
+    except PackageNotFoundError:
+        return "0"
+
+
+def node_info(kubernetes: str, cluster: str, name: str, boot: str) -> dict[str, str]:
     """The `nodeInfo` of a node.
 
     Args:
         kubernetes: version of the control plane, such as `v1.36.3`.
+        cluster: the cluster's uuid.
+        name: the node's name.
+        boot: the id of its present boot.
     """
-    try:
-        own = version("k8slab")
-    except PackageNotFoundError:
-        own = "0"
+    machine = uuid.uuid5(uuid.UUID(cluster), name)
     return {
-        "machineID": _first_line(Path("/etc/machine-id")),
-        "systemUUID": _first_line(Path("/etc/machine-id")),
-        "bootID": _first_line(Path("/proc/sys/kernel/random/boot_id")),
+        "machineID": machine.hex,
+        "systemUUID": str(machine),
+        "bootID": boot,
         "kernelVersion": platform.release(),
         "osImage": _os_image(),
-        "containerRuntimeVersion": f"k8slab://{own}",
-        "kubeletVersion": f"{kubernetes}-k8slab",
+        "containerRuntimeVersion": f"k8slab://{own_version()}",
+        # As other makers of kubelets mark theirs: the API of this version, not the program.
+        "kubeletVersion": f"{kubernetes}+k8slab",
         "kubeProxyVersion": "",
         "operatingSystem": "linux",
         "architecture": architecture(),
@@ -132,8 +179,29 @@ def free_memory() -> int:
     return LEAST_FREE
 
 
+def free_pids() -> int:
+    """How many more processes and threads this host could hold."""
+    limits = [
+        int(text)
+        for text in map(_first_line, (PROC_KERNEL / "pid_max", PROC_KERNEL / "threads-max"))
+        if text.isdigit()
+    ]
+    # The fourth field of loadavg is `running/existing`.
+    existing = _first_line(Path("/proc/loadavg")).split()[3:4]
+    if not limits or not existing:
+        return LEAST_PIDS
+    free = min(limits) - int(existing[0].partition("/")[2])
+    group, used = (_first_line(CONTROL_GROUP / name) for name in ("pids.max", "pids.current"))
+    return min(free, int(group) - int(used)) if group.isdigit() and used.isdigit() else free
+
+
 def node_conditions(
-    problems: Sequence[str], memory_short: bool, disk_full: bool, old: Sequence[Mapping[str, Any]], now: float
+    problems: Sequence[str],
+    memory_short: bool,
+    disk_full: bool,
+    old: Sequence[Mapping[str, Any]],
+    now: float,
+    pids_short: bool = False,
 ) -> list[dict[str, Any]]:
     """A node's conditions, with the kubelet's reasons and texts. Pure.
 
@@ -145,9 +213,11 @@ def node_conditions(
         disk_full: whether the disk is about to be full.
         old: the conditions as they were, for the transition times.
         now: the present (epoch s).
+        pids_short: whether the host runs out of process ids.
     """
     memory = ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available")
     disk = ("KubeletHasDiskPressure", "kubelet has disk pressure")
+    pids = ("KubeletHasInsufficientPID", "kubelet has insufficient PID available")
     told = [
         ("MemoryPressure", memory_short, memory)
         if memory_short
@@ -159,7 +229,9 @@ def node_conditions(
         ("DiskPressure", disk_full, disk)
         if disk_full
         else ("DiskPressure", False, ("KubeletHasNoDiskPressure", "kubelet has no disk pressure")),
-        ("PIDPressure", False, ("KubeletHasSufficientPID", "kubelet has sufficient PID available")),
+        ("PIDPressure", True, pids)
+        if pids_short
+        else ("PIDPressure", False, ("KubeletHasSufficientPID", "kubelet has sufficient PID available")),
         ("Ready", False, ("KubeletNotReady", _joined(problems)))
         if problems
         else ("Ready", True, ("KubeletReady", "kubelet is posting ready status")),

@@ -93,6 +93,15 @@ class _Watched:
                 self.synced.set()
                 continue
             self.object = None if change.verb == "deleted" else change.object
-            if self.synced.is_set():
-                for changed in list(self.users.values()):
-                    changed()
+            if self.object is not None and self.object.get("immutable"):
+                # Nothing can change any more, so a kubelet stops watching and keeps what it has:
+                # pkg/kubelet/util/manager/watch_based_manager.go.
+                self._tell()
+                self.synced.set()
+                return
+            self._tell()
+
+    def _tell(self) -> None:
+        if self.synced.is_set():
+            for changed in list(self.users.values()):
+                changed()

@@ -14,8 +14,14 @@ from k8slab.node.pod_spec import Pod
 
 Condition = dict[str, Any]
 
-OWNED = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
-"""Types of the conditions that a kubelet writes; all others belong to somebody else."""
+PASSING = ("PodResizePending", "PodResizeInProgress")
+"""Types of the kubelet's conditions that come and go."""
+
+OWNED = (
+    *("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"),
+    *("AllContainersRestarting", *PASSING),
+)
+"""Types of the conditions that a kubelet writes (pkg/kubelet/types/pod_status.go); the rest is others'."""
 
 
 def pod_conditions(
@@ -45,14 +51,38 @@ def pod_conditions(
         containers_ready,
         _condition("PodScheduled", True),
     ]
-    before = {condition["type"]: condition for condition in old.get("conditions") or []}
-    for condition in conditions:
-        previous = before.get(condition["type"])
-        same = previous is not None and previous.get("status") == condition["status"]
-        kept = previous.get("lastTransitionTime") if same and previous else None
-        condition["lastTransitionTime"] = kept or timestamp(now)
-        condition["observedGeneration"] = pod["metadata"].get("generation", 0)
-    return conditions
+    return [_dated(pod, condition, old, now) for condition in conditions]
+
+
+def restarting_condition(
+    pod: Pod, phase: str, restarting: bool, old: Mapping[str, Any], now: float
+) -> Condition:
+    """The condition of a Pod that a restart rule may start anew (`GenerateAllContainersRestartingCondition`).
+
+    Args:
+        pod: the Pod.
+        phase: its phase.
+        restarting: whether its containers are being removed.
+        old: the status as it was.
+        now: the present (epoch s).
+    """
+    kind = "AllContainersRestarting"
+    ended = {"Succeeded": "PodCompleted", "Failed": "PodFailed"}.get(phase)
+    if ended or not restarting:
+        return _dated(pod, _condition(kind, False, ended), old, now)
+    text = "container exited with restart policy rule"
+    return _dated(pod, _condition(kind, True, "RestartAllContainersStarted", text), old, now)
+
+
+def _dated(pod: Pod, condition: Condition, old: Mapping[str, Any], now: float) -> Condition:
+    """A condition with its transition time, which stays as long as its status does."""
+    before = {each["type"]: each for each in old.get("conditions") or []}
+    previous = before.get(condition["type"])
+    same = previous is not None and previous.get("status") == condition["status"]
+    kept = previous.get("lastTransitionTime") if same and previous else None
+    condition["lastTransitionTime"] = kept or timestamp(now)
+    condition["observedGeneration"] = pod["metadata"].get("generation", 0)
+    return condition
 
 
 def _condition(kind: str, true: bool, reason: str | None = None, message: str | None = None) -> Condition:

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import TYPE_CHECKING
 
 from k8slab.errors import ApiError, ConflictError, NotFoundError
 from k8slab.node import pod_spec
 from k8slab.node.container_record import ContainerRecord
-from k8slab.node.lifecycle_hooks import HookError, run_hook
 from k8slab.node.pod_spec import Container
 from k8slab.node.runtime_client import RuntimeGoneError, RuntimeRefusedError
 
@@ -24,9 +22,6 @@ if TYPE_CHECKING:
     from k8slab.node.pod_worker import PodWorker
 
 log = logging.getLogger(__name__)
-
-LEAST_GRACE = 2.0
-"""Seconds that every container gets, as `minimumGracePeriodInSeconds`."""
 
 RETRY_SECONDS = 1.0
 
@@ -69,6 +64,10 @@ class PodEnding:
         self._task = asyncio.create_task(self._end())
         self._task.add_done_callback(lambda task: self._worker.wake())
 
+    def limit_grace(self, seconds: float) -> None:
+        """Give the containers no more than so many seconds to end, whatever the Pod asks for."""
+        self._grace = seconds if self._grace is None else min(self._grace, seconds)
+
     def close(self) -> None:
         """Stop ending; the next agent goes on with it."""
         if self._task is not None:
@@ -92,6 +91,7 @@ class PodEnding:
         worker.runs.quiet(only_killing=False)
         worker.terminal = True
         worker.publish()
+        self._node.volumes.release(worker.uid)
         if not self._to_be_removed():
             return
         exists = not worker.vanished and await worker.writer.flushed()
@@ -133,36 +133,16 @@ class PodEnding:
     ) -> None:
         """Stop one container, once those that have to end before it have ended."""
         grace = self._grace if self._grace is not None else self._worker.runs.grace()
-        end = time.monotonic() + grace
-        hook = (container.get("lifecycle") or {}).get("preStop")
-        if hook:
-            await self._pre_stop(container, run, hook, grace)
-        if before:
-            await asyncio.wait(before, timeout=max(0.0, end - time.monotonic()))
-        rest = max(LEAST_GRACE, end - time.monotonic())
-        await self._worker.runs.stop(container, run, f"Stopping container {run.name}", rest)
-
-    async def _pre_stop(
-        self, container: Container, run: ContainerRecord, hook: dict[str, object], grace: float
-    ) -> None:
-        target = self._worker.runs.target(container, run)
-        try:
-            async with asyncio.timeout(grace):
-                await run_hook(hook, target, self._node.connections, self._node.runtime)
-        except TimeoutError:
-            log.info("preStop hook of %s did not end within its %g s", run.name, grace)
-        except HookError as error:
-            log.info("preStop hook of %s: %s", run.name, error)
-            self._node.events.pod(self._worker.pod, "Warning", "FailedPreStopHook", "PreStopHook failed")
+        message = f"Stopping container {run.name}"
+        await self._worker.runs.stopping.stop(container, run, message, grace, before)
 
     async def _shorten(self, grace: float) -> None:
         """Give what still runs less time than it was promised."""
         for run in self._worker.runs.running():
             container = pod_spec.container_named(self._worker.pod, run.name)
             if container is not None:
-                stop = self._worker.runs.stop(
-                    container, run, f"Stopping container {run.name}", max(LEAST_GRACE, grace)
-                )
+                message = f"Stopping container {run.name}"
+                stop = self._worker.runs.stopping.stop(container, run, message, grace, hook=False)
                 self._worker.runs.spawn(stop)
 
     # -- traces --------------------------------------------------------------------------------

@@ -6,17 +6,22 @@ pkg/kubelet/network/dns/dns.go of Kubernetes 1.36.
 
 from __future__ import annotations
 
+from k8slab.node.pod_dns import CLUSTER_DOMAIN, pod_dns
 from k8slab.node.pod_spec import Pod, hostname_of
-
-CLUSTER_DOMAIN = "cluster.local"
 
 
 def domain_of(pod: Pod) -> str:
     """The Pod's fully qualified name if it has a subdomain, else an empty string."""
+    domain = pod_domain(pod)
+    return f"{hostname_of(pod)}.{domain}" if domain else ""
+
+
+def pod_domain(pod: Pod) -> str:
+    """The domain of a Pod with a subdomain, else an empty string; `hostnameOverride` takes it away."""
     subdomain = pod["spec"].get("subdomain")
-    if not subdomain:
+    if not subdomain or pod["spec"].get("hostnameOverride"):
         return ""
-    return f"{hostname_of(pod)}.{subdomain}.{pod['metadata']['namespace']}.svc.{CLUSTER_DOMAIN}"
+    return f"{subdomain}.{pod['metadata']['namespace']}.svc.{CLUSTER_DOMAIN}"
 
 
 def hosts_file(pod: Pod, address: str) -> str:
@@ -51,33 +56,4 @@ def resolver_file(pod: Pod, nameserver: str, host: str) -> str:
         nameserver: address of the cluster's name server.
         host: content of the host's own file, for the policy `Default`.
     """
-    policy = pod["spec"].get("dnsPolicy") or "ClusterFirst"
-    if pod["spec"].get("hostNetwork") and policy == "ClusterFirst":
-        policy = "Default"
-    servers: list[str] = []
-    searches: list[str] = []
-    options: list[str] = []
-    if policy == "Default":
-        for line in host.splitlines():
-            word, _, rest = line.strip().partition(" ")
-            if word == "nameserver":
-                servers.append(rest.strip())
-            elif word == "search":
-                searches = rest.split()
-            elif word == "options":
-                options += rest.split()
-    elif policy != "None":
-        namespace = pod["metadata"]["namespace"]
-        servers = [nameserver]
-        searches = [f"{namespace}.svc.{CLUSTER_DOMAIN}", f"svc.{CLUSTER_DOMAIN}", CLUSTER_DOMAIN]
-        options = ["ndots:5"]
-    own = pod["spec"].get("dnsConfig") or {}
-    servers += [each for each in own.get("nameservers") or [] if each not in servers]
-    searches += [each for each in own.get("searches") or [] if each not in searches]
-    for option in own.get("options") or []:
-        text = option["name"] + (f":{option['value']}" if option.get("value") else "")
-        options = [each for each in options if each.split(":")[0] != option["name"]] + [text]
-    lines = [f"search {' '.join(searches)}"] if searches else []
-    lines += [f"nameserver {server}" for server in servers]
-    lines += [f"options {' '.join(options)}"] if options else []
-    return "\n".join(lines) + "\n"
+    return pod_dns(pod, nameserver, host).text

@@ -7,6 +7,10 @@ from typing import Any
 Container = dict[str, Any]
 Pod = dict[str, Any]
 
+RESTART_ALL = "RestartAllContainers"
+RESTARTING_ACTIONS = ("Restart", RESTART_ALL)
+LONGEST_NODENAME = 64
+
 
 def name_of(pod: Pod) -> str:
     """`name_namespace(uid)`, as the kubelet's own messages name a Pod."""
@@ -60,11 +64,6 @@ def is_mirror(pod: Pod) -> bool:
     return "kubernetes.io/config.mirror" in (pod["metadata"].get("annotations") or {})
 
 
-def is_simulated(pod: Pod) -> bool:
-    """Whether another component of the lab plays this Pod by status alone."""
-    return (pod["metadata"].get("labels") or {}).get("k8slab.dev/simulated") == "true"
-
-
 def is_terminal(phase: str | None) -> bool:
     """Whether a Pod of that phase never runs again."""
     return phase in ("Succeeded", "Failed")
@@ -82,10 +81,8 @@ def should_restart(pod: Pod, container: Container, exit_code: int) -> bool:
         exit_code: what it ended with.
     """
     own = container.get("restartPolicy")
-    if own:
-        for rule in container.get("restartPolicyRules") or []:
-            if rule.get("action") == "Restart" and _matches(rule.get("exitCodes") or {}, exit_code):
-                return True
+    if own and matching_rule(container, exit_code) in RESTARTING_ACTIONS:
+        return True
     policy = own or pod["spec"].get("restartPolicy") or "Always"
     if is_init(pod, container["name"]) and not own and policy == "Always":
         # An init container that is no sidecar runs until it succeeds, and then never again.
@@ -95,9 +92,29 @@ def should_restart(pod: Pod, container: Container, exit_code: int) -> bool:
     return bool(policy == "Always")
 
 
+def matching_rule(container: Container, exit_code: int) -> str:
+    """The action of the first of a container's restart rules that an exit code matches; empty if none does.
+
+    Source: `FindMatchingContainerRestartRule` in pkg/api/v1/pod/util.go of Kubernetes 1.36.
+    """
+    for rule in container.get("restartPolicyRules") or []:
+        if rule.get("exitCodes") and _matches(rule["exitCodes"], exit_code):
+            return str(rule.get("action", ""))
+    return ""
+
+
+def may_restart_all(pod: Pod) -> bool:
+    """Whether a restart rule of the Pod may restart all its containers (`AllContainersCouldRestart`)."""
+    return any(
+        rule.get("action") == RESTART_ALL
+        for container in (*init_containers(pod), *containers(pod))
+        for rule in container.get("restartPolicyRules") or []
+    )
+
+
 def _matches(exit_codes: dict[str, Any], exit_code: int) -> bool:
     values = exit_codes.get("values") or []
-    return (exit_code in values) if exit_codes.get("operator") == "In" else (exit_code not in values)
+    return bool((exit_code in values) == (exit_codes.get("operator") == "In"))
 
 
 def restarts_on_probe_failure(pod: Pod, container: Container) -> bool:
@@ -128,5 +145,33 @@ def resolve_port(container: Container, port: int | str) -> int | None:
 
 
 def hostname_of(pod: Pod) -> str:
-    """The host name inside the Pod: its `hostname`, else its name, at most 63 characters."""
-    return str(pod["spec"].get("hostname") or pod["metadata"]["name"])[:63].rstrip("-.")
+    """The host name inside the Pod, at most 63 characters.
+
+    It is the Pod's `hostnameOverride`, else its `hostname`, else its name (`GeneratePodHostNameAndDomain`
+    in pkg/kubelet/kubelet_pods.go of Kubernetes 1.36).
+    """
+    spec = pod["spec"]
+    name = str(spec.get("hostnameOverride") or spec.get("hostname") or pod["metadata"]["name"])
+    return name if len(name) <= 63 else name[:63].rstrip("-.")
+
+
+def kernel_hostname(pod: Pod, domain: str) -> str:
+    """The host name that the Pod's programs see: the short one, or the whole with `setHostnameAsFQDN`.
+
+    Args:
+        pod: the Pod.
+        domain: its domain, such as `db.default.svc.cluster.local`; empty if it has none.
+
+    Raises:
+        ValueError: the whole name is too long for a kernel; the text is that of pkg/kubelet/util/util.go.
+    """
+    name = hostname_of(pod)
+    if not domain or not pod["spec"].get("setHostnameAsFQDN"):
+        return name
+    whole = f"{name}.{domain}"
+    if len(whole) > LONGEST_NODENAME:
+        raise ValueError(
+            f"failed to construct FQDN from pod hostname and cluster domain, FQDN {whole} is too long "
+            f"({LONGEST_NODENAME} characters is the max, {len(whole)} characters requested)"
+        )
+    return whole

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from k8slab.node import pod_spec
-from k8slab.node.container_status import ContainerFacts, container_statuses, timestamp
-from k8slab.node.pod_conditions import pod_conditions
+from k8slab.node.container_status import RESTARTING_ALL, ContainerFacts, container_statuses, timestamp
+from k8slab.node.pod_conditions import PASSING, pod_conditions, restarting_condition
 from k8slab.node.pod_spec import Pod
 
 
@@ -26,6 +26,7 @@ class PodFacts:
         containers: what is known of its containers.
         terminal: whether all its containers were ended for good.
         failure: reason and message if the node itself ended or refused the Pod.
+        conditions: further conditions of the node's, such as those about resizes.
     """
 
     host: str
@@ -34,6 +35,7 @@ class PodFacts:
     containers: ContainerFacts = field(default_factory=ContainerFacts)
     terminal: bool = False
     failure: tuple[str, str] | None = None
+    conditions: Sequence[Mapping[str, Any]] = ()
 
 
 def pod_status(pod: Pod, facts: PodFacts, old: Mapping[str, Any], now: float) -> dict[str, Any]:
@@ -57,7 +59,7 @@ def pod_status(pod: Pod, facts: PodFacts, old: Mapping[str, Any], now: float) ->
         pod, pod_spec.ephemeral_containers(pod), known, old.get("ephemeralContainerStatuses") or []
     )
     if facts.terminal:
-        _end_unknown(regular)
+        _end_unknown(pod, regular, init)
     phase = _settled_phase(pod, facts, old, phase_of(pod, regular, init, facts))
     reason, message = _explanation(facts, old, phase)
     status: dict[str, Any] = {
@@ -68,9 +70,7 @@ def pod_status(pod: Pod, facts: PodFacts, old: Mapping[str, Any], now: float) ->
         "hostIP": facts.host,
         "hostIPs": [{"ip": facts.host}],
         "startTime": old.get("startTime") or timestamp(now),
-        "conditions": pod_conditions(
-            pod, phase, [*init, *regular], facts.sandbox and not facts.terminal, old, now
-        ),
+        "conditions": _conditions(pod, phase, [*init, *regular], facts, old, now),
         "containerStatuses": sorted(regular, key=lambda status: str(status["name"])),
     }
     if facts.address:
@@ -83,23 +83,70 @@ def pod_status(pod: Pod, facts: PodFacts, old: Mapping[str, Any], now: float) ->
     return status
 
 
-def _end_unknown(statuses: Sequence[dict[str, Any]]) -> None:
+def _conditions(
+    pod: Pod,
+    phase: str,
+    statuses: Sequence[Mapping[str, Any]],
+    facts: PodFacts,
+    old: Mapping[str, Any],
+    now: float,
+) -> list[dict[str, Any]]:
+    """All conditions that are the node's; those that ended are taken away."""
+    sandbox = facts.sandbox and not facts.terminal
+    conditions = pod_conditions(pod, phase, statuses, sandbox, old, now)
+    if pod_spec.may_restart_all(pod):
+        conditions.append(restarting_condition(pod, phase, facts.containers.restarting, old, now))
+    conditions += [dict(each) for each in facts.conditions]
+    held = {each["type"] for each in conditions}
+    shown = {each["type"] for each in (pod.get("status") or {}).get("conditions") or []}
+    # A strategic merge keeps what is left out.
+    conditions += [{"$patch": "delete", "type": each} for each in PASSING if each in shown - held]
+    return conditions
+
+
+def _end_unknown(pod: Pod, regular: Sequence[dict[str, Any]], init: Sequence[dict[str, Any]]) -> None:
     """Show containers without a known end as ended: the Pod is over, and none may look alive.
 
-    The rule is status_manager.go's (`TerminatePod`).
+    Containers that never could begin stay as they are: those of a Pod that was not initialized, and init
+    containers after the last that began. The rules are status_manager.go's (`TerminatePod`).
     """
-    for status in statuses:
-        if "terminated" not in status["state"]:
-            status["state"] = {
-                "terminated": {
-                    "exitCode": 137,
-                    "finishedAt": None,
-                    "message": "The container could not be located when the pod was terminated",
-                    "reason": "ContainerStatusUnknown",
-                    "startedAt": None,
-                }
+    begun = [number for number, status in enumerate(init) if _began(status)]
+    if _was_initialized(pod, regular, init):
+        for status in regular:
+            _end_one(status)
+    for status in init[: max(begun, default=0) + 1]:
+        _end_one(status)
+
+
+def _end_one(status: dict[str, Any]) -> None:
+    if "terminated" not in status["state"]:
+        status["state"] = {
+            "terminated": {
+                "exitCode": 137,
+                "finishedAt": None,
+                "message": "The container could not be located when the pod was terminated",
+                "reason": "ContainerStatusUnknown",
+                "startedAt": None,
             }
-            status["ready"] = status["started"] = False
+        }
+        status["ready"] = status["started"] = False
+
+
+def _began(status: Mapping[str, Any]) -> bool:
+    return "waiting" not in status["state"] or bool(status["lastState"].get("terminated"))
+
+
+def _was_initialized(
+    pod: Pod, regular: Sequence[Mapping[str, Any]], init: Sequence[Mapping[str, Any]]
+) -> bool:
+    """Whether the regular containers had their turn (`hasPodInitialized`)."""
+    if not init or any(map(_began, regular)):
+        return True
+    last = init[-1]
+    if pod_spec.is_sidecar(pod_spec.init_containers(pod)[-1]):
+        return "running" in last["state"] and bool(last["started"])
+    ends = (last["state"].get("terminated"), last["lastState"].get("terminated"))
+    return any(each is not None and each["exitCode"] == 0 for each in ends)
 
 
 def _settled_phase(pod: Pod, facts: PodFacts, old: Mapping[str, Any], phase: str) -> str:
@@ -146,7 +193,7 @@ def phase_of(
         else:
             counts["stopped"] += 1
             counts["succeeded"] += ended["exitCode"] == 0
-        counts["final"] += not pod_spec.should_restart(pod, specs[status["name"]], ended["exitCode"])
+        counts["final"] += not _runs_again(pod, specs[status["name"]], ended)
     was_initialized = counts["running"] or counts["stopped"]
     unfinished, unstarted, waiting, running = _pending_initialization(pod, init)
     counts["waiting"] += waiting
@@ -162,6 +209,10 @@ def phase_of(
     return "Succeeded" if counts["stopped"] == counts["succeeded"] else "Failed"
 
 
+def _runs_again(pod: Pod, spec: pod_spec.Container, ended: Mapping[str, Any]) -> bool:
+    return ended.get("reason") == RESTARTING_ALL or pod_spec.should_restart(pod, spec, ended["exitCode"])
+
+
 def _initialization_failed(pod: Pod, init: Sequence[Mapping[str, Any]]) -> bool:
     """Whether an init container ended badly and is not to run again."""
     specs = {spec["name"]: spec for spec in pod_spec.init_containers(pod)}
@@ -171,7 +222,7 @@ def _initialization_failed(pod: Pod, init: Sequence[Mapping[str, Any]]) -> bool:
         if ended is None and "waiting" in status["state"]:
             ended = status["lastState"].get("terminated")
         failed = ended and ended["exitCode"] and not pod_spec.is_sidecar(spec)
-        if failed and not pod_spec.should_restart(pod, spec, ended["exitCode"]):
+        if failed and not _runs_again(pod, spec, ended):
             return True
     return False
 

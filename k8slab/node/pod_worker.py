@@ -18,16 +18,19 @@ from typing import Any
 
 from k8slab.node import pod_spec
 from k8slab.node.container_record import ContainerRecord
+from k8slab.node.container_renewal import ContainerRenewal
 from k8slab.node.container_runs import ContainerRuns
 from k8slab.node.container_starter import ContainerStarter
 from k8slab.node.container_status import ContainerFacts
 from k8slab.node.field_values import Surroundings
 from k8slab.node.node_context import NodeContext
 from k8slab.node.pod_ending import PodEnding
+from k8slab.node.pod_resizing import PodResizing
 from k8slab.node.pod_setup import PodSetup
 from k8slab.node.pod_spec import Container, Pod
 from k8slab.node.pod_status import PodFacts, pod_status
-from k8slab.node.runtime_client import RuntimeGoneError
+from k8slab.node.runtime_client import RuntimeGoneError, RuntimeRefusedError
+from k8slab.node.security_context import RootRefusedError, security, status_user
 from k8slab.node.status_writer import StatusWriter, covers
 from k8slab.node.unsupported import unsupported_fields
 
@@ -35,6 +38,9 @@ log = logging.getLogger(__name__)
 
 DEADLINE_REASON = "DeadlineExceeded"
 DEADLINE_MESSAGE = "Pod was active on the node longer than the specified deadline"
+
+RELIST_SECONDS = 1.0
+"""How soon a kubelet sees that a container is gone: the period of its PLEG (pkg/kubelet/kubelet.go)."""
 
 
 class PodWorker:
@@ -59,16 +65,23 @@ class PodWorker:
         self.failure: tuple[str, str] | None = None
         self.writer = StatusWriter(node.client, pod)
         self.runs = ContainerRuns(self, records)
+        self.renewal = ContainerRenewal(self)
         self.starter = ContainerStarter(node, self.runs.by_name)
         self.setup = PodSetup(self, address)
         self.ending = PodEnding(self)
+        self.resizing = PodResizing(self)
+        self._restarting_all = False
+        self._told: set[tuple[str, str]] = set()
         self._wake = asyncio.Event()
 
     # -- what happens outside ------------------------------------------------------------------
 
     def update(self, pod: Pod) -> None:
         """Take note of a change of the Pod in the API."""
+        changed = pod["metadata"].get("generation") != self.pod["metadata"].get("generation")
         self.pod = pod
+        if changed:
+            self._tell_unsupported()
         wanted = self.writer.wanted
         current = int(pod["metadata"]["resourceVersion"]) >= self.writer.version
         if current and not self.writer.pending and wanted and not covers(pod.get("status"), wanted):
@@ -92,9 +105,9 @@ class PodWorker:
         """Look after the Pod until it is gone from API and node."""
         writing = asyncio.create_task(self.writer.run())
         try:
-            for field, text in unsupported_fields(self.pod):
-                self.node.events.pod(self.pod, "Warning", "Unsupported", text, field)
+            self._tell_unsupported()
             self.runs.adopt()
+            self.resizing.adopt()
             while not self.ending.finished:
                 self._wake.clear()
                 try:
@@ -102,6 +115,8 @@ class PodWorker:
                 except RuntimeGoneError:
                     await self.node.runtime.connected.wait()
                     continue
+                if self.ending.finished:
+                    break
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._pause()):
                         await self._wake.wait()
@@ -111,25 +126,51 @@ class PodWorker:
             self.ending.close()
             self.node.objects.release(self.uid)
 
+    def _tell_unsupported(self) -> None:
+        """Say once of each field without effect that it has none; ephemeral containers come later."""
+        for field, text in unsupported_fields(self.pod, self.node.settings.isolation):
+            if (field, text) not in self._told:
+                self._told.add((field, text))
+                self.node.events.pod(self.pod, "Warning", "Unsupported", text, field)
+
     async def _sync(self) -> None:
         self._check_deadline()
         if self.vanished or pod_spec.is_deleted(self.pod) or self.failure or self.is_over():
             await self.ending.proceed()
             return
+        if self.renewal.wants_reset():
+            await self._restart_all()
+        self.resizing.decide()
         self.publish()
         self.starter.forget_due()
         if not await self.setup.ready():
             self.publish()
             return
-        self.runs.stop_changed()
+        self.renewal.stop_changed()
+        await self.resizing.act()
         for container in self._to_start():
-            if not self.starter.held_back(self.pod, container):
+            if self.runs.is_hooking():
+                break
+            if not self.starter.held_back(self.pod, self.resizing.container(container)):
                 await self._start(container)
         self.publish()
 
+    async def _restart_all(self) -> None:
+        """Start the Pod's life anew where it is, because a restart rule says so."""
+        self._restarting_all = True
+        try:
+            self.publish()
+            await self.renewal.reset()
+            # The status shows them as removed before it shows their new runs.
+            self.publish()
+            await self.writer.flushed()
+            await asyncio.sleep(RELIST_SECONDS)
+        finally:
+            self._restarting_all = False
+
     def _pause(self) -> float | None:
         """Seconds until something is due by itself."""
-        due = [*self.starter.retry_at.values(), *self.setup.due()]
+        due = [*self.starter.retry_at.values(), *self.setup.due(), *self.resizing.due()]
         deadline = self._deadline()
         if deadline is not None and not self.failure:
             due.append(deadline)
@@ -159,13 +200,22 @@ class PodWorker:
     def _restarts(self, container: Container, run: ContainerRecord) -> bool:
         if container in pod_spec.ephemeral_containers(self.pod):
             return False
+        if self.renewal.starts_anew(run):
+            return True
         return pod_spec.should_restart(self.pod, container, run.exit_code)
 
     async def _start(self, container: Container) -> None:
         name = container["name"]
         lookup = await self.setup.lookup()
-        run = await self.starter.start(self.pod, container, self._attempt(name), lookup, self.surroundings())
+        granted = self.resizing.container(container)
+        attempt, around = self._attempt(name), self.surroundings()
+        try:
+            run = await self.starter.start(self.pod, granted, attempt, lookup, around)
+        except RuntimeRefusedError as error:
+            self.setup.lost_network(str(error))
+            return
         if run is not None:
+            self.resizing.started(run)
             await self.runs.began(container, run)
 
     def _attempt(self, name: str) -> int:
@@ -173,6 +223,8 @@ class PodWorker:
         run = self.runs.latest(name)
         if run is not None:
             return run.attempt + 1
+        if name in self.renewal.attempts:
+            return self.renewal.attempts[name]
         status = self.pod.get("status") or {}
         kinds = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
         for old in (each for kind in kinds for each in status.get(kind) or []):
@@ -193,7 +245,7 @@ class PodWorker:
                 return True
         for container in pod_spec.containers(self.pod):
             run = self.runs.latest(container["name"])
-            if run is None or run.running or pod_spec.should_restart(self.pod, container, run.exit_code):
+            if run is None or run.running or self._restarts(container, run):
                 return False
         return True
 
@@ -212,6 +264,8 @@ class PodWorker:
             told = {"phase": "Failed", "reason": reason, "message": message, "observedGeneration": generation}
             self.writer.write(told)
             return
+        if self.renewal.awaits_new_run() and not self.ending.begun:
+            return
         facts = PodFacts(
             host=self.node.address,
             address=self.setup.address,
@@ -220,15 +274,33 @@ class PodWorker:
                 runs=self.runs.settled(),
                 waiting=self.starter.waiting,
                 images=self.starter.images,
+                shown_images=self.starter.shown_images,
                 messages=self.runs.messages,
                 started=self.runs.is_started,
                 ready=self.runs.is_ready,
+                granted=self.resizing.granted,
+                actual=self.resizing.actual(),
+                users=self._users(),
+                restarting=self._restarting_all,
+                recursive_read_only=self.node.settings.isolation == "sandboxed",
             ),
             terminal=self.terminal,
             failure=self.failure,
+            conditions=() if self.terminal else self.resizing.conditions(),
         )
         old: dict[str, Any] = self.writer.wanted or self.pod.get("status") or {}
         self.writer.write(pod_status(self.pod, facts, old, time.time()))
+
+    def _users(self) -> dict[str, dict[str, Any]]:
+        """Who each container runs as."""
+        users = {}
+        for name in self.runs.by_name:
+            container = pod_spec.container_named(self.pod, name)
+            if container is not None:
+                with contextlib.suppress(RootRefusedError):
+                    wanted = security(self.pod, container)
+                    users[name] = status_user(wanted, self.node.settings.isolation)
+        return users
 
     def _deadline(self) -> float | None:
         seconds = self.pod["spec"].get("activeDeadlineSeconds")
@@ -249,6 +321,19 @@ class PodWorker:
         self.failure = (reason, f"Pod was rejected: {message}")
         self.rejected = True
 
+    def evict(self, reason: str, message: str, grace: float) -> None:
+        """End the Pod because of what it does to its node: it fails, and the status says why.
+
+        Args:
+            reason: one word, such as `Evicted`.
+            message: a sentence.
+            grace: seconds that its containers get at most.
+        """
+        self.node.events.pod(self.pod, "Warning", reason, message)
+        self.failure = (reason, message)
+        self.ending.limit_grace(grace)
+        self.wake()
+
     # -- the runtime came back -----------------------------------------------------------------
 
     def reconcile(self, address: str | None, records: Sequence[ContainerRecord]) -> None:
@@ -267,6 +352,8 @@ class PodWorker:
                 found = replace(run, running=False, finished=now, exit_code=255)
             if not found.running:
                 self.runs.exited(found)
+        for record in records:
+            self.runs.missed(record)
         if address is None and self.setup.sandbox:
             self.setup.lost_sandbox()
         self.wake()

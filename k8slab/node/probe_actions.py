@@ -1,4 +1,4 @@
-"""What one probe does once: ask over HTTP, open a TCP connection, or run a command.
+"""What one probe does once: ask over HTTP or gRPC, open a TCP connection, or run a command.
 
 Results and texts are those of pkg/kubelet/prober/prober.go and pkg/probe of Kubernetes 1.36.
 """
@@ -10,12 +10,18 @@ import shlex
 import ssl
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 from k8slab.node import pod_spec
+from k8slab.node.backoff import duration_text
 from k8slab.node.container_streams import run_in_container
-from k8slab.node.pod_connections import PodConnections, http_status
+from k8slab.node.environment import expand
+from k8slab.node.grpc_health import CallFailedError, health
+from k8slab.node.pod_connections import PodConnections, http_answer
 from k8slab.node.pod_spec import Container
 from k8slab.node.runtime_client import RuntimeClient, RuntimeGoneError, RuntimeRefusedError
+
+MOST_REDIRECTS = 10
 
 
 class ProbeError(Exception):
@@ -29,10 +35,12 @@ class ProbeOutcome:
     Args:
         success: whether it succeeded.
         message: why not, in the kubelet's words.
+        warning: whether it succeeded with a message all the same.
     """
 
     success: bool
     message: str = ""
+    warning: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,8 +80,23 @@ async def attempt(
     if probe.get("tcpSocket"):
         return await _tcp(probe["tcpSocket"], target, connections, timeout)
     if probe.get("exec"):
-        return await _command(probe["exec"]["command"], target, runtime, timeout)
-    raise ProbeError("k8slab's nodes do not offer gRPC probes; use httpGet, tcpSocket or exec")
+        argv = expanded(probe["exec"]["command"], target.spec)
+        return await _command(argv, target, runtime, timeout)
+    if probe.get("grpc"):
+        return await _grpc(probe["grpc"], target, connections, timeout)
+    raise ProbeError(f"missing probe handler for {target.spec['name']}")
+
+
+def expanded(argv: list[str], container: Container) -> list[str]:
+    """A probe's command with `$(NAME)` replaced by the container's literal variables.
+
+    Source: `ExpandContainerCommandOnlyStatic` in pkg/kubelet/container/helpers.go of Kubernetes 1.36.
+    """
+    known: dict[str, str] = {}
+    for variable in container.get("env") or []:
+        if variable.get("value"):
+            known[variable["name"]] = expand(variable["value"], known)
+    return [expand(word, known) for word in argv]
 
 
 def _port(action: dict[str, Any], target: ProbeTarget) -> int:
@@ -95,16 +118,43 @@ async def _http(
     headers = [(header["name"], header["value"]) for header in action.get("httpHeaders") or []]
     try:
         async with asyncio.timeout(timeout):
-            status = await http_status(connections, host, port, path, headers, scheme)
+            status, elsewhere = await _followed(connections, host, port, path, headers, scheme)
     except TimeoutError:
         return ProbeOutcome(
             False, f'Get "{url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
         )
     except (OSError, ssl.SSLError, ValueError) as error:
         return ProbeOutcome(False, f'Get "{url}": {dial_text(error, host, port)}')
+    if elsewhere is not None:
+        return ProbeOutcome(True, f"Probe terminated redirects, Response body: {elsewhere}", warning=True)
     if 200 <= status < 400:
         return ProbeOutcome(True)
     return ProbeOutcome(False, f"HTTP probe failed with statuscode: {status}")
+
+
+async def _followed(
+    connections: PodConnections,
+    host: str,
+    port: int,
+    path: str,
+    headers: list[tuple[str, str]],
+    scheme: str,
+) -> tuple[int, str | None]:
+    """The status after all redirects within the host, and the body of one that leads elsewhere, or None.
+
+    Raises:
+        ValueError: there are too many.
+    """
+    for _ in range(MOST_REDIRECTS):
+        answer = await http_answer(connections, host, port, path, headers, scheme)
+        if not (300 <= answer.status < 400 and answer.location):
+            return answer.status, None
+        place = urlsplit(urljoin(f"{scheme.lower()}://{host}:{port}{path}", answer.location))
+        if place.hostname != host:
+            return answer.status, answer.body
+        scheme, port = place.scheme.upper(), place.port or (443 if place.scheme == "https" else 80)
+        path = (place.path or "/") + (f"?{place.query}" if place.query else "")
+    raise ValueError(f"stopped after {MOST_REDIRECTS} redirects")
 
 
 async def _tcp(
@@ -121,6 +171,40 @@ async def _tcp(
         return ProbeOutcome(False, dial_text(error, host, port))
     writer.close()
     return ProbeOutcome(True)
+
+
+async def _grpc(
+    action: dict[str, Any], target: ProbeTarget, connections: PodConnections, timeout: float
+) -> ProbeOutcome:
+    port, service = int(action["port"]), str(action.get("service") or "")
+    place, seconds = f"{target.address}:{port}", duration_text(timeout)
+    connected = False
+    try:
+        async with asyncio.timeout(timeout):
+            reader, writer = await connections.dial(target.address, port)
+            connected = True
+            try:
+                status = await health(reader, writer, place, service)
+            finally:
+                writer.close()
+    except TimeoutError:
+        if connected:
+            return ProbeOutcome(False, f"timeout: health rpc did not complete within {seconds}")
+        return ProbeOutcome(False, _grpc_unconnected(place, seconds))
+    except CallFailedError as error:
+        return ProbeOutcome(False, f"error: health rpc probe failed: {error}")
+    except OSError as error:
+        if connected:
+            return ProbeOutcome(False, f"error: health rpc probe failed: {error}")
+        # gRPC goes on trying until its time is over, and says no more than that it is.
+        return ProbeOutcome(False, _grpc_unconnected(place, seconds))
+    if status == "SERVING":
+        return ProbeOutcome(True)
+    return ProbeOutcome(False, f'service unhealthy (responded with "{status}")')
+
+
+def _grpc_unconnected(place: str, seconds: str) -> str:
+    return f'timeout: failed to connect service "{place}" within {seconds}: context deadline exceeded'
 
 
 async def _command(

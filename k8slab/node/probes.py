@@ -56,7 +56,8 @@ class ContainerProbes:
         attempt: carries out one probe.
         changed: called when `started` or `ready` changed.
         failed: called when the startup or the liveness probe failed for good.
-        unhealthy: called with kind and message of each failed attempt.
+        unhealthy: called with the message of each failed attempt.
+        warned: called with the message of an attempt that succeeded with one.
         started: whether the startup probe succeeded, or there is none.
         ready: whether the readiness probe succeeded, or there is none.
     """
@@ -67,6 +68,7 @@ class ContainerProbes:
     changed: Callable[[], None]
     failed: Callable[[Kind], None]
     unhealthy: Callable[[str], None]
+    warned: Callable[[str], None] = lambda message: None
     started: bool = False
     ready: bool = False
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -118,6 +120,8 @@ class ContainerProbes:
             except ProbeError as error:
                 self.unhealthy(f"{kind.capitalize()} probe errored and resulted in unknown state: {error}")
             else:
+                if outcome.warning:
+                    self.warned(f"{kind.capitalize()} probe warning: {outcome.message}")
                 if not outcome.success:
                     self.unhealthy(f"{kind.capitalize()} probe failed: {outcome.message}")
                 threshold, counts = threshold.after(outcome.success)

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from socket import AddressFamily, socket
 
 from k8slab.network.addresses import AddressPlan
 from k8slab.node.runtime_records import Container, Pod, Refusal
@@ -99,6 +100,14 @@ class Launcher(ABC):
     @abstractmethod
     def command(self, pod: Pod, container: Container, argv: list[str]) -> Command:
         """How a further command runs in a running container."""
+
+    @abstractmethod
+    def open_socket(self, pod: Pod, family: AddressFamily) -> socket:
+        """A new TCP socket of the Pod's own network.
+
+        Raises:
+            Refusal: it has none, or the kernel refused.
+        """
 
     @abstractmethod
     def listens(self, pod: Pod, container: Container, ports: set[int]) -> bool:

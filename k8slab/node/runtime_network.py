@@ -18,6 +18,7 @@ from k8slab.node.runtime_records import Refusal
 
 BRIDGE = "k8slab0"
 DEVICE = "eth0"
+UNPRIVILEGED_PORTS = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
 ADDRESS_MODE = "/proc/sys/net/ipv6/conf/default/addr_gen_mode"
 
 
@@ -106,6 +107,9 @@ def _make_namespaces() -> None:
     # Nothing here speaks IPv6, so devices need not announce themselves; where /proc is read-only they do.
     with contextlib.suppress(OSError), open(ADDRESS_MODE, "w") as file:
         file.write("1")
+    # Any user may listen on port 80, as containerd 2 has it (`enable_unprivileged_ports`).
+    with contextlib.suppress(OSError), open(UNPRIVILEGED_PORTS, "w") as file:
+        file.write("0")
 
 
 class Cabling:

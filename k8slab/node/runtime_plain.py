@@ -11,12 +11,14 @@ import os
 import re
 import signal
 from pathlib import Path
+from socket import AddressFamily, socket
 
 from k8slab.network.addresses import FORWARD_PROXY_PORT
 from k8slab.node.runtime_launcher import Command, Launcher, NodeSettings, Started, check_sources
 from k8slab.node.runtime_listeners import listeners, sockets_of
 from k8slab.node.runtime_processes import CONTAINER_VARIABLE, marked, tree
-from k8slab.node.runtime_records import Container, Pod, Refusal
+from k8slab.node.runtime_records import Container, Pod, Refusal, remove_tree
+from k8slab.node.runtime_rootfs import copy_content
 from k8slab.node.runtime_spawn import Reaper, StartError, spawn
 from k8slab.processes import CLUSTER_VARIABLE
 
@@ -45,12 +47,14 @@ class PlainLauncher(Launcher):
         self, pod: Pod, container: Container, stdio: list[int], read_only_paths: list[str]
     ) -> Started:
         """Start the program in a session of its own, with the mounts' paths rewritten to its own root."""
-        check_sources(container)
         root = Path(container.root)
+        copy_content(container.mounts, root)
+        check_sources(container)
         for name in FOLDERS:
             (root / name).mkdir(parents=True, exist_ok=True)
         for mount in sorted(container.mounts, key=lambda each: str(each["target"]).count("/")):
-            link_volume(root, mount["target"], mount["source"])
+            if not mount.get("own"):
+                link_volume(root, mount["target"], mount["source"])
         targets = [mount["target"] for mount in container.mounts]
         argv = [rewritten(word, targets, container.root) for word in container.argv]
         folder = self._folder(container, targets)
@@ -67,6 +71,10 @@ class PlainLauncher(Launcher):
         words = [rewritten(word, targets, container.root) for word in argv]
         folder = self._folder(container, targets)
         return Command(words, self._environment(pod, container), folder, None, False)
+
+    def open_socket(self, pod: Pod, family: AddressFamily) -> socket:
+        """Refuses: all Pods share the host's network."""
+        raise Refusal("at the plain level a Pod has no network of its own", "NotImplemented")
 
     def listens(self, pod: Pod, container: Container, ports: set[int]) -> bool:
         """Whether the twin of the Pod's address has listeners on all ports."""
@@ -164,7 +172,10 @@ def link_volume(root: Path, target: str, source: str) -> None:
         inside = link.parent.resolve().is_relative_to(root.resolve())
         if inside and not link.is_symlink():
             if link.is_dir():
-                link.rmdir()
+                # A folder of the runtime's, or what the image brought along: the volume hides it.
+                remove_tree(link)
+            elif link.is_file():
+                link.unlink()
             link.symlink_to(source)
             return
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -166,7 +167,9 @@ class Pods:
                 streams.finish()
                 del pod.containers[container.container]
                 self._journal.save(pod)
-                remove_tree(folder)
+                # A file tree that is still being laid out grows while it is removed; the Pod's end takes it.
+                with contextlib.suppress(OSError):
+                    remove_tree(folder)
                 raise
             container.pid, container.keeper, container.started = started.pid, started.child, time.time()
             container.remember(started.pid, started.child)
@@ -209,6 +212,16 @@ class Pods:
         if not container.running or not container.pid:
             raise Refusal(f"container {container.container!r} does not run", "NotRunning")
         self._send(container, number)
+
+    def limit(self, container: Container, memory: int) -> None:
+        """Change the memory limit of a container, from the next look at it on.
+
+        Args:
+            container: the container.
+            memory: bytes; 0 for none.
+        """
+        container.memory_limit = memory
+        self._journal.save(self.pod(container.pod))
 
     async def stop(self, container: Container, grace: float) -> Container:
         """End a container: SIGTERM at once, SIGKILL after `grace` seconds. Returns after its end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator
 
 CONTAINER_VARIABLE = "K8SLAB_CONTAINER"
@@ -58,15 +59,29 @@ def proportional(pids: Iterable[int]) -> int:
 
 def processor_time(pids: Iterable[int]) -> float:
     """Seconds of processor time that processes and their ended children used."""
-    total = 0
+    total = 0.0
     for pid in pids:
         try:
             with open(f"/proc/{pid}/stat") as file:
                 fields = file.read().rpartition(")")[2].split()
         except OSError:
             continue
-        total += sum(int(field) for field in fields[11:15])
-    return total / TICK
+        children = sum(int(field) for field in fields[13:15]) / TICK
+        own = sum(int(field) for field in fields[11:13]) / TICK
+        total += (_clock(pid) or own) + children
+    return total
+
+
+def _clock(pid: int) -> float:
+    """Processor time of a process, to the nanosecond; 0.0 if it is gone or the host does not tell.
+
+    A process's clock is named as in include/linux/posix-timers.h of Linux (`make_process_cpuclock`, kind
+    `CPUCLOCK_SCHED`). Ticks alone, a hundredth of a second each, would show a quiet program as none.
+    """
+    try:
+        return time.clock_gettime(~pid << 3 | 2)
+    except OSError:
+        return 0.0
 
 
 def marked(container: str) -> Iterator[int]:

@@ -51,6 +51,11 @@ class Container:
         mounts: source, target and read_only of each.
         memory_limit: bytes, or 0.
         tty: whether it has a terminal.
+        user: the user id it sees as its own; the sandboxed level only.
+        group: its group id, likewise.
+        capabilities: names of its capabilities without `CAP_`, reaching no further than its namespaces.
+        read_only_root: whether its `/` is read-only; volumes are as they say.
+        share_with: id of the Pod's container whose processes it joins, or empty; the sandboxed level only.
     """
 
     container: str
@@ -76,6 +81,11 @@ class Container:
     mounts: list[dict[str, Any]] = field(default_factory=list)
     memory_limit: int = 0
     tty: bool = False
+    user: int = 0
+    group: int = 0
+    capabilities: list[str] = field(default_factory=list)
+    read_only_root: bool = False
+    share_with: str = ""
 
     @property
     def running(self) -> bool:

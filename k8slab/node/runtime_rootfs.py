@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,10 @@ SHARED_PATHS = (
 )
 """Host paths that a container sees read-only, where they exist: programs, libraries and certificates."""
 
-FOLDERS = ("etc", "root", "tmp", "run", "var/tmp", "var/log", "var/run", "home", "opt", "srv", "mnt")
+HOST_FOLDER = "/.host"
+"""Where a container finds a folder of the host's in whose place it has one of its own."""
+
+FOLDERS = ("sys", "etc", "root", "tmp", "run", "var/tmp", "var/log", "var/run", "home", "opt", "srv", "mnt")
 
 PASSWD = """root:x:0:0:root:/root:/bin/sh
 daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin
@@ -42,6 +46,9 @@ def prepare_layer(layer: Path, pod: Pod, dns_service: str) -> None:
     """
     for name in FOLDERS:
         (layer / name).mkdir(parents=True, exist_ok=True)
+    # The node's folder keeps others on this host out; inside, a program of another user may look around.
+    for folder in (layer, *(layer / name for name in (*FOLDERS, "var"))):
+        folder.chmod(0o755)
     os.chmod(layer / "tmp", 0o1777)
     for name in PROGRAM_FOLDERS:
         if os.path.islink(f"/{name}") and not (layer / name).is_symlink():
@@ -65,7 +72,10 @@ def prepare_layer(layer: Path, pod: Pod, dns_service: str) -> None:
 
 
 def tree_arguments(
-    layer: Path, read_only_paths: Sequence[str], mounts: Iterable[Mapping[str, Any]]
+    layer: Path,
+    read_only_paths: Sequence[str],
+    mounts: Iterable[Mapping[str, Any]],
+    folders: Iterable[str] = (),
 ) -> list[str]:
     """bubblewrap's options for the file tree.
 
@@ -73,16 +83,95 @@ def tree_arguments(
         layer: the container's own layer.
         read_only_paths: further host paths the program needs.
         mounts: volumes: `source`, `target` and `read_only` of each.
+        folders: further folders that must be there, such as the working folder.
     """
-    arguments = ["--bind", str(layer), "/", "--proc", "/proc", "--dev", "/dev"]
-    folders = [f"/{name}" for name in PROGRAM_FOLDERS if not os.path.islink(f"/{name}")]
-    for path in (*SHARED_PATHS, *folders, *read_only_paths):
-        if os.path.exists(path) and not path.startswith("/usr/"):
-            arguments += ["--ro-bind", path, path]
+    arguments = ["--bind", str(layer), "/", "--proc", "/proc", "--dev", "/dev", "--ro-bind", "/sys", "/sys"]
     # Outer targets first, so that a volume within another is not hidden by it.
-    for mount in sorted(mounts, key=lambda each: str(each["target"]).count("/")):
+    ordered = sorted(mounts, key=lambda each: str(each["target"]).count("/"))
+    wanted = [(str(each["target"]), not os.path.isfile(each["source"])) for each in ordered]
+    wanted += [(folder, True) for folder in folders]
+    own_folders = [f"/{name}" for name in PROGRAM_FOLDERS if not os.path.islink(f"/{name}")]
+    for path in (*SHARED_PATHS, *own_folders, *read_only_paths):
+        if not os.path.exists(path) or path.startswith("/usr/"):
+            continue
+        missing = [(target, folder) for target, folder in wanted if _is_missing(path, target, folder)]
+        if missing:
+            arguments += _opened(layer, path, missing)
+        else:
+            arguments += ["--ro-bind", path, path]
+    for mount in ordered:
         arguments += ["--ro-bind" if mount["read_only"] else "--bind", mount["source"], mount["target"]]
     return arguments
+
+
+def _is_missing(shared: str, target: str, folder: bool) -> bool:
+    """Whether a shared folder of the host, read-only as it is, has no place for a mount."""
+    real = os.path.normpath(target)
+    if not real.startswith(f"{shared}/"):
+        return False
+    return not (os.path.isdir(real) if folder else os.path.isfile(real))
+
+
+def _opened(layer: Path, shared: str, missing: Iterable[tuple[str, bool]]) -> list[str]:
+    """Show a shared folder as links, so that there is room in it for what the host's own lacks.
+
+    The host's folder is shown at `/.host`. In its place stands a folder of the layer's with a link for each
+    of its entries; the folders on the way to what is missing are made alike.
+
+    Args:
+        layer: the container's own layer.
+        shared: the host's folder.
+        missing: mount targets below it, and whether each is a folder.
+
+    Returns:
+        bubblewrap's options for the host's folder.
+    """
+    for target, folder in missing:
+        place, host = layer / shared.lstrip("/"), Path(shared)
+        _link_entries(place, host)
+        for part in Path(os.path.normpath(target)).relative_to(shared).parts[:-1]:
+            place, host = place / part, host / part
+            _link_entries(place, host)
+        place /= os.path.basename(os.path.normpath(target))
+        if place.is_symlink():
+            place.unlink()
+        if folder:
+            place.mkdir(exist_ok=True)
+        else:
+            place.touch()
+    return ["--ro-bind", shared, f"{HOST_FOLDER}{shared}"]
+
+
+def _link_entries(place: Path, host: Path) -> None:
+    """Make a folder of the layer's that shows a folder of the host's by links; one that is there stays."""
+    if place.is_symlink():
+        place.unlink()
+    if place.is_dir():
+        return
+    place.mkdir(parents=True)
+    place.chmod(0o755)
+    if host.is_dir():
+        for name in os.listdir(host):
+            os.symlink(f"{HOST_FOLDER}{host / name}", place / name)
+
+
+def copy_content(mounts: Iterable[dict[str, Any]], folder: Path, read_only: bool = False) -> None:
+    """Copy an image's own content for one container, and have its mounts show the copy.
+
+    Args:
+        mounts: the container's; those with `own` are the image's content, and their `source` is changed. An
+            empty source is an empty folder.
+        folder: where the copies lie on this host, each at its target below it.
+        read_only: whether the container may only read them.
+    """
+    for mount in mounts:
+        if mount.get("own"):
+            copy = folder / str(mount["target"]).lstrip("/")
+            if mount["source"]:
+                shutil.copytree(mount["source"], copy, dirs_exist_ok=True)
+            else:
+                copy.mkdir(parents=True, exist_ok=True)
+            mount["source"], mount["read_only"] = str(copy), read_only
 
 
 def host_path(

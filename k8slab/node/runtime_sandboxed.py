@@ -14,36 +14,27 @@ import os
 import shutil
 import time
 from pathlib import Path
+from socket import AddressFamily, socket
 
 from k8slab import linux
+from k8slab.node import runtime_capabilities as capabilities
 from k8slab.node.runtime_launcher import DEFAULT_PATH, Command, Launcher, NodeSettings, Started, check_sources
 from k8slab.node.runtime_listeners import listeners
 from k8slab.node.runtime_network import Cabling, Namespaces, switch_pid
 from k8slab.node.runtime_processes import CONTAINER_VARIABLE, tree
 from k8slab.node.runtime_records import Container, Pod, Refusal
-from k8slab.node.runtime_rootfs import find_program, host_path, prepare_layer, tree_arguments
+from k8slab.node.runtime_rootfs import (
+    copy_content,
+    find_program,
+    host_path,
+    prepare_layer,
+    tree_arguments,
+)
+from k8slab.node.runtime_shared_processes import SharedTrees, shared_namespace
+from k8slab.node.runtime_sockets import socket_in
 from k8slab.node.runtime_spawn import Reaper, StartError, spawn
 from k8slab.processes import CLUSTER_VARIABLE
 
-CAPABILITIES = {
-    "CHOWN": 0,
-    "DAC_OVERRIDE": 1,
-    "FOWNER": 3,
-    "FSETID": 4,
-    "KILL": 5,
-    "SETGID": 6,
-    "SETUID": 7,
-    "SETPCAP": 8,
-    "NET_BIND_SERVICE": 10,
-    "NET_RAW": 13,
-    "SYS_CHROOT": 18,
-    "MKNOD": 27,
-    "AUDIT_WRITE": 29,
-    "SETFCAP": 31,
-}
-"""containerd's default capabilities and their numbers; here they reach no further than the user namespace."""
-
-LAST_CAPABILITY = Path("/proc/sys/kernel/cap_last_cap")
 PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
 LONGEST_SETUP = 5.0
@@ -66,9 +57,9 @@ class SandboxedLauncher(Launcher):
         switch = switch_pid(settings.cluster / "run" / "switch.sock")
         self._cabling = Cabling(switch, settings.plan)
         self._sandboxes: dict[str, Namespaces] = {}
+        self._shared = SharedTrees()
         self._bubblewrap = os.path.realpath(shutil.which("bwrap") or "bwrap")
-        last = int(LAST_CAPABILITY.read_text())
-        self._dropped = [each for each in range(last + 1) if each not in CAPABILITIES.values()]
+        self._setsid = shutil.which("setsid") or "setsid"
         self._prctl = ctypes.CDLL(None, use_errno=True).prctl
 
     async def open_sandbox(self, pod: Pod) -> None:
@@ -86,8 +77,9 @@ class SandboxedLauncher(Launcher):
         self, pod: Pod, container: Container, stdio: list[int], read_only_paths: list[str]
     ) -> Started:
         """Start the program in a bubblewrap sandbox inside the Pod's namespaces."""
-        check_sources(container)
         layer = Path(container.root)
+        copy_content(container.mounts, layer.parent / "content", container.read_only_root)
+        check_sources(container)
         prepare_layer(layer, pod, self.settings.plan.dns_service)
         working_dir = container.working_dir or "/"
         env = self.environment(container)
@@ -99,14 +91,17 @@ class SandboxedLauncher(Launcher):
             named = "/" in container.argv[0]
             what = "no such file or directory" if named else "executable file not found in $PATH"
             raise Refusal(f'exec: "{container.argv[0]}": {what}', "RunContainerError")
+        # Process 1 leads a session of its own, as in any container; with a terminal that is its session's.
+        terminal = [self._setsid, "--ctty"] if container.tty else []
+        shared = shared_namespace(pod, container)
         told, tell = os.pipe()
-        arguments = self._arguments(pod, container, env, read_only_paths, tell)
+        arguments = self._arguments(pod, container, env, read_only_paths, tell, shared)
         options = os.memfd_create("options")
         try:
             os.write(options, b"\0".join(os.fsencode(word) for word in arguments) + b"\0")
             os.lseek(options, 0, os.SEEK_SET)
             keeper = spawn(
-                [self._bubblewrap, "--args", str(options), "--", *container.argv],
+                [self._bubblewrap, "--args", str(options), "--", *terminal, *container.argv],
                 # What stands here is visible to everyone who may see the process: no Pod's variables.
                 {
                     "PATH": DEFAULT_PATH,
@@ -114,18 +109,19 @@ class SandboxedLauncher(Launcher):
                     CONTAINER_VARIABLE: container.container,
                 },
                 stdio,
-                keep=(options, tell),
-                terminal=container.tty,
+                keep=(options, tell) if shared is None else (options, tell, shared),
                 enter=self._sandboxes[pod.pod].enter,
             )
         except StartError as error:
             os.close(told)
             raise Refusal(str(error), "RunContainerError") from error
         finally:
-            os.close(options)
-            os.close(tell)
+            for descriptor in (options, tell, *([] if shared is None else [shared])):
+                os.close(descriptor)
         ended, status = self.reaper.watch(keeper), _Status(told)
-        return Started(await status.program(self._bubblewrap), keeper, ended, status.problem)
+        pid = await status.program(self._bubblewrap)
+        self._shared.began(container, pid)
+        return Started(pid, keeper, ended, status.problem)
 
     def command(self, pod: Pod, container: Container, argv: list[str]) -> Command:
         """Enter all namespaces of the container's program."""
@@ -136,17 +132,28 @@ class SandboxedLauncher(Launcher):
             "pid": linux.CLONE_NEWPID,
             "mnt": linux.CLONE_NEWNS,
         }
+        if container.user or container.group:
+            # The last: the others belong to the namespace around it.
+            names["user"] = linux.CLONE_NEWUSER
+        dropped = capabilities.dropped(container.capabilities)
 
         def enter() -> None:
             folder = f"/proc/{container.pid}/ns"
             opened = {kind: os.open(f"{folder}/{name}", os.O_RDONLY) for name, kind in names.items()}
             for kind, descriptor in opened.items():
                 linux.setns(descriptor, kind)
-            for capability in self._dropped:
+            for capability in dropped:
                 self._prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
             self._prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
         return Command(argv, self.environment(container), container.working_dir or "/", enter, True)
+
+    def open_socket(self, pod: Pod, family: AddressFamily) -> socket:
+        """A socket made inside the Pod's network namespace."""
+        namespaces = self._sandboxes.get(pod.pod)
+        if namespaces is None:
+            raise Refusal(f"pod {pod.pod!r} has no sandbox", "NotRunning")
+        return socket_in(namespaces.network, family)
 
     def listens(self, pod: Pod, container: Container, ports: set[int]) -> bool:
         """Whether the Pod's network namespace has listeners on all ports."""
@@ -161,20 +168,38 @@ class SandboxedLauncher(Launcher):
         return tree(container.pid or 0)
 
     def sweep(self, container: Container) -> None:
-        """Nothing is left: the kernel ends a pid namespace with its process 1."""
+        """Nothing is left of a pid namespace: the kernel ends it with its process 1."""
+        self._shared.sweep(container)
 
     def _arguments(
-        self, pod: Pod, container: Container, env: dict[str, str], read_only_paths: list[str], tell: int
+        self,
+        pod: Pod,
+        container: Container,
+        env: dict[str, str],
+        read_only_paths: list[str],
+        tell: int,
+        shared: int | None,
     ) -> list[str]:
-        arguments = tree_arguments(Path(container.root), read_only_paths, container.mounts)
-        arguments += ["--unshare-pid", "--unshare-uts", "--hostname", pod.hostname]
-        arguments += ["--as-pid-1", "--die-with-parent", "--json-status-fd", str(tell)]
+        arguments = tree_arguments(
+            Path(container.root), read_only_paths, container.mounts, [container.working_dir or "/"]
+        )
+        arguments += ["--unshare-pid", "--as-pid-1"] if shared is None else ["--pidns", str(shared)]
+        arguments += ["--unshare-uts", "--hostname", pod.hostname]
+        arguments += ["--die-with-parent", "--json-status-fd", str(tell)]
+        arguments += [] if container.tty else ["--new-session"]
         arguments += ["--cap-drop", "ALL"]
-        for name in CAPABILITIES:
-            arguments += ["--cap-add", f"CAP_{name}"]
+        if not container.user:
+            # A program of another user than root starts without any, as the kernel has it.
+            for name in capabilities.wanted(container.capabilities):
+                arguments += ["--cap-add", f"CAP_{name}"]
+        if container.user or container.group:
+            # A user namespace within the cluster's own, where the one user there is has another number.
+            arguments += ["--unshare-user", "--uid", str(container.user), "--gid", str(container.group)]
         working_dir = container.working_dir or "/"
         if working_dir != "/":
             arguments += ["--dir", working_dir]
+        if container.read_only_root:
+            arguments += ["--remount-ro", "/"]
         arguments += ["--chdir", working_dir, "--unsetenv", CONTAINER_VARIABLE]
         for name, value in env.items():
             arguments += ["--setenv", name, value]

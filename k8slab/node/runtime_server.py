@@ -12,11 +12,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from k8slab.errors import LabError
+from k8slab.node.runtime_capabilities import DEFAULT_CAPABILITIES
 from k8slab.node.runtime_connection import Connection, Message
 from k8slab.node.runtime_exec import Sessions
 from k8slab.node.runtime_pods import Pods
-from k8slab.node.runtime_processes import processor_time, proportional
 from k8slab.node.runtime_records import Container, Refusal
+from k8slab.node.runtime_usage import Usage
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.004, 0.05
 """Seconds between two looks for a listener: soon at first, then less and less often."""
@@ -37,10 +38,12 @@ class Server:
         self._path = path
         self._isolation = isolation
         self._started = time.time()
+        self._ending = False
         self._subscribers: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._pods: Pods
         self._sessions: Sessions
+        self._usage: Usage
 
     def open(self, pods: Pods, sessions: Sessions) -> None:
         """Begin to listen.
@@ -50,6 +53,7 @@ class Server:
             sessions: commands in its containers.
         """
         self._pods, self._sessions = pods, sessions
+        self._usage = Usage(pods, sessions)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         # Under its final name it can be connected to from the first moment.
         unfinished = self._path.with_suffix(".new")
@@ -62,7 +66,8 @@ class Server:
         asyncio.get_running_loop().add_reader(self._listener, self._accept)
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening and obeying; events are still told, and who asks finds the connection closed."""
+        self._ending = True
         asyncio.get_running_loop().remove_reader(self._listener)
         self._listener.close()
         self._path.unlink(missing_ok=True)
@@ -79,6 +84,9 @@ class Server:
 
     def take(self, connection: Connection, line: bytes) -> None:
         """Answer one request, beside others."""
+        if self._ending:
+            # What a node starts while it is powered off would run for a moment and count as a run.
+            return
         task = asyncio.get_running_loop().create_task(self._answer(connection, line))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -135,6 +143,11 @@ class Server:
             mounts=list(request.get("mounts") or ()),
             memory_limit=int(request.get("memory_limit") or 0),
             tty=bool(request.get("tty")),
+            user=int(request.get("user") or 0),
+            group=int(request.get("group") or 0),
+            capabilities=[str(name) for name in request.get("capabilities", DEFAULT_CAPABILITIES)],
+            read_only_root=bool(request.get("read_only_root")),
+            share_with=str(request.get("share_with") or ""),
         )
         if not container.argv:
             raise Refusal("no command specified", "CreateContainerError")
@@ -169,6 +182,11 @@ class Server:
         stopped = await self._pods.stop(self._container(request), float(request["grace"]))
         return stopped.record(), []
 
+    async def _op_update_container(self, connection: Connection, request: Message) -> Answer:
+        container = self._container(request)
+        self._pods.limit(container, int(request.get("memory_limit") or 0))
+        return {}, []
+
     async def _op_remove_container(self, connection: Connection, request: Message) -> Answer:
         await self._pods.remove(self._container(request))
         return {}, []
@@ -185,7 +203,7 @@ class Server:
         argv = [str(word) for word in request["argv"]]
         tty, stdin = bool(request.get("tty")), bool(request.get("stdin"))
         number, descriptors = self._sessions.start(
-            connection, pod, container, argv, tty, stdin, connection.send
+            connection, pod, container, argv, tty, stdin, connection.send, bool(request.get("outlives"))
         )
         return {"exec": number}, descriptors
 
@@ -195,6 +213,10 @@ class Server:
         if streams is None:
             raise Refusal(f"container {container.container!r} does not run", "NotRunning")
         return {}, streams.attach()
+
+    async def _op_socket(self, connection: Connection, request: Message) -> Answer:
+        family = socket.AF_INET6 if request.get("family") == "inet6" else socket.AF_INET
+        return {}, [self._pods.launcher.open_socket(self._pods.pod(request["pod"]), family).detach()]
 
     async def _op_resize(self, connection: Connection, request: Message) -> Answer:
         rows, columns = int(request["rows"]), int(request["columns"])
@@ -207,10 +229,4 @@ class Server:
         return {}, []
 
     async def _op_stats(self, connection: Connection, request: Message) -> Answer:
-        found = []
-        for pod, container in self._pods.running():
-            if request.get("pod") in (None, "", pod.pod):
-                pids = self._pods.launcher.processes(container)
-                identity = {"pod": pod.pod, "container": container.container, "name": container.name}
-                found.append({**identity, "memory": proportional(pids), "cpu": processor_time(pids)})
-        return {"containers": found}, []
+        return await self._usage.measure(request.get("pod") or ""), []

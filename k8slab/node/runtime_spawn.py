@@ -17,6 +17,9 @@ from collections.abc import Callable, Mapping, Sequence
 from k8slab import linux
 from k8slab.errors import ClusterError
 
+CONTAINER_UMASK = 0o022
+"""The umask that a program starts with: containerd's."""
+
 RESTORED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
 """Signals that Python ignores and that programs expect at their default."""
 
@@ -155,6 +158,8 @@ def _become(
         for number in RESTORED_SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        # The runtime's own files are private; a container's programs write theirs as in any container.
+        os.umask(CONTAINER_UMASK)
         os.chdir(folder)
         os.execvpe(argv[0], list(argv), dict(env))
     except OSError as error:

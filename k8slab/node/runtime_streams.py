@@ -13,8 +13,8 @@ from termios import TIOCSWINSZ
 from k8slab.node.runtime_log import ContainerLog
 
 CHUNK = 65536
-LARGEST_BACKLOG = 1 << 20
-"""Bytes that may wait for someone attached who does not read; then their stream is closed."""
+LARGEST_BACKLOG = 1 << 18
+"""Bytes that may wait for a reader; then nothing more is read for them until they are gone."""
 
 
 class Feed:
@@ -22,10 +22,12 @@ class Feed:
 
     Args:
         descriptor: the writing end; it is closed at the end.
+        emptied: called when all that waited is written, or nobody reads any more.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, emptied: Callable[[], None]) -> None:
         self._descriptor = descriptor
+        self._emptied = emptied
         self._waiting = b""
         self._ending = False
         self._writing = False
@@ -37,17 +39,15 @@ class Feed:
         return self._descriptor >= 0 and not self._ending
 
     @property
-    def backlog(self) -> int:
-        """Bytes that wait."""
-        return len(self._waiting)
+    def full(self) -> bool:
+        """Whether so much waits that its source should wait as well."""
+        return len(self._waiting) > LARGEST_BACKLOG
 
     def write(self, data: bytes) -> None:
-        """Take data; a reader that is far behind, or gone, loses the stream."""
+        """Take data; without a reader it is lost."""
         if self.open:
             self._waiting += data
             self._flush()
-            if len(self._waiting) > LARGEST_BACKLOG:
-                self._close()
 
     def end(self) -> None:
         """Close once all that waits is written."""
@@ -72,6 +72,7 @@ class Feed:
         if self._writing:
             self._writing = False
             asyncio.get_running_loop().remove_writer(self._descriptor)
+            self._emptied()
         if self._ending:
             self._close()
 
@@ -83,6 +84,7 @@ class Feed:
             os.close(self._descriptor)
             self._descriptor = -1
             self._waiting = b""
+            self._emptied()
 
 
 class Source:
@@ -100,8 +102,18 @@ class Source:
         self._descriptor = descriptor
         self._arrived = arrived
         self._ended = ended
+        self._paused = False
         os.set_blocking(descriptor, False)
         asyncio.get_running_loop().add_reader(descriptor, self._read)
+
+    def pause(self, paused: bool) -> None:
+        """Stop reading for a while, so that who writes has to wait; or go on."""
+        if self._descriptor >= 0 and paused != self._paused:
+            self._paused = paused
+            if paused:
+                asyncio.get_running_loop().remove_reader(self._descriptor)
+            else:
+                asyncio.get_running_loop().add_reader(self._descriptor, self._read)
 
     def drain(self) -> None:
         """Read what is there now, then close."""
@@ -147,7 +159,7 @@ class Streams:
         self._log = log
         self._once = stdin_once
         self._input: Feed | None = None
-        self._sources: list[Source] = []
+        self._sources: dict[str, Source] = {}
         self._inputs: list[Source] = []
         self._outputs: dict[str, list[Feed]] = {"stdout": [], "stderr": []}
         self._terminal = -1
@@ -157,19 +169,19 @@ class Streams:
             self._terminal = master
             self._theirs = [slave]
             self.stdio = [slave, slave, slave]
-            self._sources = [Source(os.dup(master), lambda data: self._output("stdout", data))]
-            self._input = Feed(os.dup(master)) if stdin else None
+            self._sources["stdout"] = Source(os.dup(master), lambda data: self._output("stdout", data))
+            self._input = Feed(os.dup(master), self._pace_inputs) if stdin else None
             return
         if stdin:
             reading, writing = os.pipe()
-            self._input = Feed(writing)
+            self._input = Feed(writing, self._pace_inputs)
         else:
             reading = os.open(os.devnull, os.O_RDONLY)
         self.stdio = [reading]
         for name in ("stdout", "stderr"):
             theirs, ours = self._pipe(name)
             self.stdio.append(theirs)
-            self._sources.append(ours)
+            self._sources[name] = ours
         self._theirs = list(self.stdio)
 
     def _pipe(self, name: str) -> tuple[int, Source]:
@@ -187,12 +199,23 @@ class Streams:
         for feed in self._outputs[stream]:
             feed.write(data)
         self._outputs[stream] = [feed for feed in self._outputs[stream] if feed.open]
+        self._pace_output(stream)
+
+    def _pace_output(self, stream: str) -> None:
+        """Let the program wait while somebody attached is far behind, as it does on containerd."""
+        self._sources[stream].pause(any(feed.full for feed in self._outputs[stream]))
+
+    def _pace_inputs(self) -> None:
+        """Let those who attached wait while the program does not read."""
+        full = self._input is not None and self._input.full
+        for source in self._inputs:
+            source.pause(full)
 
     def attach(self) -> list[int]:
         """Descriptors for someone who attaches: stdin, stdout, stderr, or one for the terminal."""
         if self._terminal >= 0:
             ours, theirs = socket.socketpair()
-            self._outputs["stdout"].append(Feed(os.dup(ours.fileno())))
+            self._outputs["stdout"].append(self._feed(os.dup(ours.fileno()), "stdout"))
             self._listen(ours.detach())
             return [theirs.detach()]
         reading, writing = os.pipe()
@@ -200,9 +223,12 @@ class Streams:
         descriptors = [writing]
         for name in ("stdout", "stderr"):
             reading, writing = os.pipe()
-            self._outputs[name].append(Feed(writing))
+            self._outputs[name].append(self._feed(writing, name))
             descriptors.append(reading)
         return descriptors
+
+    def _feed(self, descriptor: int, stream: str) -> Feed:
+        return Feed(descriptor, lambda: self._pace_output(stream))
 
     def _listen(self, descriptor: int) -> None:
         if self._input is None:
@@ -213,7 +239,12 @@ class Streams:
             self._inputs.append(Source(descriptor, lambda data: None))
             return
         into = self._input
-        self._inputs.append(Source(descriptor, into.write, into.end if self._once else None))
+
+        def take(data: bytes) -> None:
+            into.write(data)
+            self._pace_inputs()
+
+        self._inputs.append(Source(descriptor, take, into.end if self._once else None))
 
     def resize(self, rows: int, columns: int) -> None:
         """Set the terminal's size; nothing happens without one."""
@@ -223,7 +254,7 @@ class Streams:
     def finish(self) -> None:
         """The program has ended: take what it printed last, then close everything."""
         self.started()
-        for source in self._sources:
+        for source in self._sources.values():
             source.drain()
         self._log.close()
         for feeds in self._outputs.values():

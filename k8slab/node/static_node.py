@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,13 @@ from k8slab.folders import ClusterFolder, ClusterSettings
 from k8slab.network.addresses import AddressPlan
 from k8slab.node import pod_spec
 from k8slab.node.agent_node import AgentNode
-from k8slab.node.kubelet_api import NotServedError, RunningContainer
+from k8slab.node.clock import clock_named
+from k8slab.node.kubelet_configuration import configuration
 from k8slab.node.kubelet_logs import LogSource
+from k8slab.node.kubelet_source import NotServedError, RunningContainer
 from k8slab.node.node_events import EventRecorder
+from k8slab.node.node_use import NodeUse
+from k8slab.node.pod_connections import dial_twin
 from k8slab.node.pod_spec import Pod
 from k8slab.node.static_pods import (
     COMPONENTS,
@@ -28,7 +33,9 @@ from k8slab.node.static_pods import (
     mirror_status,
     same_configuration,
 )
+from k8slab.node.static_use import components_use
 from k8slab.node.status_writer import covers
+from k8slab.node.use_counter import Counter
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +72,8 @@ class StaticNode:
         self._seen: dict[str, float] = {}
         self._pods: dict[str, Pod] = {}
         self._silent = False
+        self._started = time.time()
+        self._counter = Counter()
         self._synced = asyncio.Event()
         self._changed = asyncio.Event()
 
@@ -232,9 +241,35 @@ class StaticNode:
             f"to run a command in. Its log is `kubectl -n {NAMESPACE} logs {pod['metadata']['name']}`.",
         )
 
-    async def stats(self) -> dict[str, Any]:
-        """What the node's containers use: it has none."""
-        return {"node": {"nodeName": self._object.name}, "pods": []}
+    def has_running(self, pod: Pod) -> bool:
+        """Whether the process behind a mirror Pod runs.
+
+        Raises:
+            NotServedError: the Pod is no mirror.
+        """
+        if not pod_spec.is_mirror(pod):
+            raise NotServedError(400, NO_PODS)
+        return bool(self._records[pod["spec"]["containers"][0]["name"]].pid)
+
+    async def connect(self, pod: Pod, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to a port of the control plane: its processes listen on the twin of its address.
+
+        Raises:
+            OSError: nobody listens there.
+        """
+        plan = AddressPlan(self._settings.octet, self._settings.port_offset)
+        return await dial_twin(plan, self._address, port)
+
+    def configuration(self) -> Mapping[str, Any]:
+        """What this node goes by, as a `KubeletConfiguration`."""
+        plan = AddressPlan(self._settings.octet, self._settings.port_offset)
+        authority = str(self._folder.certificate("ca"))
+        return configuration(clock_named(self._settings.clock), plan.twin(self._address), "", authority)
+
+    async def stats(self) -> NodeUse:
+        """What the control plane's processes used, as the Pods that show them."""
+        running = [record for record in self._records.values() if record.pid]
+        return components_use(self._object.name, self._started, self._pods.values(), running, self._counter)
 
 
 def command_line(pid: int) -> list[str]:

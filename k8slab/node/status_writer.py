@@ -99,6 +99,9 @@ def covers(actual: Any, wanted: Any) -> bool:
         present_list = actual if isinstance(actual, list) else []
         if wanted and isinstance(wanted[0], dict) and "type" in wanted[0]:
             by_type = {each.get("type"): each for each in present_list}
-            return all(covers(by_type.get(each["type"]), each) for each in wanted)
+            return all(
+                each["type"] not in by_type if "$patch" in each else covers(by_type.get(each["type"]), each)
+                for each in wanted
+            )
         return len(present_list) == len(wanted) and all(map(covers, present_list, wanted))
     return bool(actual == wanted or (not actual and not wanted))

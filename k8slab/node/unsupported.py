@@ -1,120 +1,143 @@
 """What a Pod asks for that a process node cannot give; each is said by an Event. Pure.
 
-Silently ignoring a field would teach something false. docs/reality.md has the whole table.
+Silently ignoring a field would teach something false. Which fields these are stands in
+`pod_fields.yaml`; docs/reality.md shows it all. The rule: a Pod runs with an Event if its programs
+still do their work and the difference is seen by who looks for it; it is not run (`blocks`) if
+something else than it says would happen in its place.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from k8slab.node import pod_spec
-from k8slab.node.pod_spec import Container, Pod
+from k8slab.folders import Isolation
+from k8slab.node.pod_fields import ROOT, Field, table
+from k8slab.node.pod_spec import Pod
 
-POD_FIELDS: dict[str, str] = {
-    "hostNetwork": "it gets an address of its own; a process node has no network to share",
-    "hostPID": "it sees its own processes only",
-    "hostIPC": "it has no share in the host's IPC",
-    "shareProcessNamespace": "each container sees its own processes only",
-    "runtimeClassName": "there is one runtime, and it plays containerd",
-    "resourceClaims": "there are no devices to claim",
-    "imagePullSecrets": "nothing is pulled, so nothing is logged in to",
-    "setHostnameAsFQDN": "the host name is the short one",
-}
-POD_SECURITY = (
-    "runAsUser",
-    "runAsGroup",
-    "runAsNonRoot",
-    "fsGroup",
-    "supplementalGroups",
-    "sysctls",
-    "seLinuxOptions",
-    "seccompProfile",
-    "appArmorProfile",
-)
-CONTAINER_SECURITY = (
-    "privileged",
-    "runAsUser",
-    "runAsGroup",
-    "runAsNonRoot",
-    "readOnlyRootFilesystem",
-    "capabilities",
-    "seLinuxOptions",
-    "seccompProfile",
-    "appArmorProfile",
-    "procMount",
-    "allowPrivilegeEscalation",
-)
-CONTAINER_FIELDS: dict[str, str] = {
-    "volumeDevices": "there are no block devices",
-}
+SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
 
 
-def unsupported_fields(pod: Pod) -> list[tuple[str, str]]:
+@dataclass(frozen=True)
+class Unsupported:
+    """A field that is set and has no effect.
+
+    Args:
+        where: path of the container for the Event's object, such as `spec.containers{web}`; or empty.
+        path: path of the object the field belongs to.
+        field: its name.
+        says: what happens instead.
+        blocks: whether the Pod is not run for it.
+    """
+
+    where: str
+    path: str
+    field: str
+    says: str
+    blocks: bool
+
+
+def unsupported_fields(pod: Pod, isolation: Isolation) -> list[tuple[str, str]]:
     """The fields that are set and have no effect here.
+
+    Args:
+        pod: the Pod.
+        isolation: the node's level.
 
     Returns:
         Pairs of a field path for the Event's object (empty for the Pod itself) and a sentence.
     """
-    found: list[tuple[str, str]] = []
-    spec = pod["spec"]
-    for field, instead in POD_FIELDS.items():
-        if spec.get(field):
-            found.append(("", _sentence(f"spec.{field}", instead)))
-    set_there = [
-        field for field in POD_SECURITY if (spec.get("securityContext") or {}).get(field) is not None
+    grouped: dict[tuple[str, str, str, bool], list[str]] = {}
+    for each in found(pod, isolation):
+        grouped.setdefault((each.where, each.path, each.says, each.blocks), []).append(each.field)
+    return [
+        (where, sentence(path, fields, says, blocks))
+        for (where, path, says, blocks), fields in grouped.items()
     ]
-    if set_there:
-        fields = ", ".join(set_there)
-        found.append(
-            ("", _sentence(f"spec.securityContext ({fields})", "programs run as the lab's own user"))
-        )
-    for volume in spec.get("volumes") or []:
-        empty_dir: dict[str, Any] = volume.get("emptyDir") or {}
-        for field in ("medium", "sizeLimit"):
-            if empty_dir.get(field):
-                path = f"spec.volumes[{volume['name']}].emptyDir.{field}"
-                found.append(("", _sentence(path, "it is an ordinary folder on disk")))
-    for kind, containers in (
-        ("containers", pod_spec.containers(pod)),
-        ("initContainers", pod_spec.init_containers(pod)),
-        ("ephemeralContainers", pod_spec.ephemeral_containers(pod)),
-    ):
-        for container in containers:
-            where = f"spec.{kind}{{{container['name']}}}"
-            found += [(where, text) for text in _container(where, container)]
-    return found
 
 
-def _container(where: str, container: Container) -> list[str]:
-    texts = [_sentence(f"{where}.{f}", why) for f, why in CONTAINER_FIELDS.items() if container.get(f)]
-    security = [f for f in CONTAINER_SECURITY if (container.get("securityContext") or {}).get(f) is not None]
-    if security:
-        path = f"{where}.securityContext ({', '.join(security)})"
-        texts.append(_sentence(path, "programs run as the lab's own user, without capabilities"))
-    if any(port.get("hostPort") for port in container.get("ports") or []):
-        texts.append(_sentence(f"{where}.ports.hostPort", "the port is open on the Pod's own address only"))
-    if any(port.get("protocol") == "SCTP" for port in container.get("ports") or []):
-        texts.append(_sentence(f"{where}.ports.protocol SCTP", "the lab's network carries TCP and UDP"))
-    if any(mount.get("mountPropagation", "None") != "None" for mount in container.get("volumeMounts") or []):
-        texts.append(_sentence(f"{where}.volumeMounts.mountPropagation", "mounts do not spread"))
-    limits = (container.get("resources") or {}).get("limits") or {}
-    if limits.get("cpu"):
-        texts.append(_sentence(f"{where}.resources.limits.cpu", "a program may use more"))
-    if any(
-        rule.get("action") == "RestartAllContainers" for rule in container.get("restartPolicyRules") or []
-    ):
-        texts.append(
-            _sentence(f"{where}.restartPolicyRules RestartAllContainers", "its own restart policy counts")
-        )
-    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-        if (container.get(probe) or {}).get("grpc"):
-            texts.append(
-                _sentence(f"{where}.{probe}.grpc", "the probe never succeeds; use httpGet, tcpSocket or exec")
-            )
-    if (container.get("lifecycle") or {}).get("stopSignal"):
-        texts.append(_sentence(f"{where}.lifecycle.stopSignal", "the signal is SIGTERM"))
-    return texts
+def blocking_field(pod: Pod, isolation: Isolation) -> str:
+    """Why the Pod is not run: the sentence about the first field that blocks it; empty if none does.
+
+    Volumes are left out: setting one up fails with an Event of its own.
+    """
+    for each in found(pod, isolation):
+        if each.blocks and not each.path.startswith("spec.volumes["):
+            return sentence(each.path, [each.field], each.says, True)
+    return ""
 
 
-def _sentence(field: str, instead: str) -> str:
-    return f"{field} has no effect on k8slab's process nodes: {instead}."
+def sentence(path: str, fields: list[str], says: str, blocks: bool) -> str:
+    """The text of the Event.
+
+    Args:
+        path: path of the object the fields belong to.
+        fields: their names.
+        says: what happens instead.
+        blocks: whether the Pod is not run.
+    """
+    together = path.endswith("securityContext") or len(fields) > 1
+    named = f"{path} ({', '.join(fields)})" if together else f"{path}.{fields[0]}"
+    verb = "is not offered by" if blocks else "has no effect on"
+    return f"{named} {verb} k8slab's process nodes: {says}."
+
+
+def found(pod: Pod, isolation: Isolation) -> Iterator[Unsupported]:
+    """Each field of the Pod that is set and refused.
+
+    Args:
+        pod: the Pod.
+        isolation: the node's level.
+    """
+    return _walk(ROOT, pod["spec"], "spec", "", isolation)
+
+
+def _walk(
+    kind: str, value: Mapping[str, Any], path: str, where: str, isolation: Isolation
+) -> Iterator[Unsupported]:
+    for field in table()[kind]:
+        if field.name not in value:
+            continue
+        given = value[field.name]
+        level = field.at(isolation)
+        if _is_refused(field, given, isolation):
+            yield Unsupported(where, path, field.name, level.says, field.blocks)
+        elif field.keys and isinstance(given, Mapping):
+            for key in field.keys:
+                if key.name in given:
+                    yield Unsupported(where, f"{path}.{field.name}", key.name, key.at(isolation).says, False)
+        elif field.of:
+            yield from _below(field, given, path, where, isolation)
+
+
+def _is_refused(field: Field, given: Any, isolation: Isolation) -> bool:
+    level = field.at(isolation)
+    if level.refuses:
+        return given in level.refuses
+    if given is None or given is False or given in ("", [], {}):
+        return False
+    return level.word == "refused" and given not in field.fine
+
+
+def _below(field: Field, given: Any, path: str, where: str, isolation: Isolation) -> Iterator[Unsupported]:
+    """The refused fields of what a field holds: an object, or each object of a list."""
+    inner = f"{path}.{field.name}"
+    if isinstance(given, Mapping):
+        yield from _walk(field.of, given, inner, where, isolation)
+        return
+    for number, each in enumerate(given or []):
+        if each.get("mountPath") == SERVICE_ACCOUNT:
+            # The API server put it there; nobody asked for it.
+            continue
+        if path == "spec" and field.name in CONTAINERS:
+            container = f"{inner}{{{each['name']}}}"
+            yield from _walk(field.of, each, container, container, isolation)
+        else:
+            yield from _walk(field.of, each, f"{inner}[{_label(each, number)}]", where, isolation)
+
+
+def _label(each: Mapping[str, Any], number: int) -> str:
+    """How an entry of a list is named: by its name, if it has one."""
+    return str(each.get("name", number))

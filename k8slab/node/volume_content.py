@@ -12,14 +12,26 @@ from typing import Any
 from k8slab.node import pod_spec
 from k8slab.node.atomic_files import FileContent
 from k8slab.node.environment import Lookup
-from k8slab.node.field_values import Surroundings, field_value, resource_value
+from k8slab.node.field_values import Surroundings, UnknownFieldError, field_value, resource_value
 from k8slab.node.pod_spec import Pod
 
 DEFAULT_MODE = 0o644
 
 Files = dict[str, FileContent]
 TokenLookup = Callable[[dict[str, Any]], str]
-"""Gives the token for a `serviceAccountToken` source."""
+"""Gives the token for a `serviceAccountToken` source, or raises `MissingContentError`."""
+
+WRITTEN = ("configMap", "secret", "downwardAPI", "projected")
+"""Kinds of volumes whose files the node writes; a container may never write there."""
+
+
+def follows_pod(pod: Pod) -> bool:
+    """Whether a file of the Pod's volumes tells about the Pod itself, and so changes with it."""
+    for volume in pod["spec"].get("volumes") or []:
+        sources = (volume.get("projected") or {}).get("sources") or []
+        if volume.get("downwardAPI") or any(source.get("downwardAPI") for source in sources):
+            return True
+    return False
 
 
 class MissingContentError(ValueError):
@@ -144,19 +156,30 @@ def _projected_files(
 ) -> Files:
     mode = _mode(projected)
     files: Files = {}
+    problems: list[str] = []
     for source in projected.get("sources") or []:
-        if source.get("configMap"):
-            files |= _object_files(
-                "configmap", source["configMap"]["name"], source["configMap"], lookup, mode
-            )
-        elif source.get("secret"):
-            files |= _object_files("secret", source["secret"]["name"], source["secret"], lookup, mode)
-        elif source.get("downwardAPI"):
-            files |= _downward_files(pod, source["downwardAPI"], around, mode)
-        elif source.get("serviceAccountToken"):
-            wanted = source["serviceAccountToken"]
-            files[wanted["path"]] = FileContent(token(wanted).encode(), mode)
-        else:
-            kind = next(iter(source), "nothing")
-            raise MissingContentError(f"k8slab's nodes do not offer projected sources of the kind {kind}")
+        try:
+            files |= _source_files(pod, source, lookup, token, around, mode)
+        except (MissingContentError, UnknownFieldError) as error:
+            problems.append(str(error))
+    if problems:
+        told = list(dict.fromkeys(problems))
+        # As Go prints several errors at once: apimachinery's pkg/util/errors, `aggregate.Error`.
+        raise MissingContentError(told[0] if len(told) == 1 else f"[{', '.join(told)}]")
     return files
+
+
+def _source_files(
+    pod: Pod, source: Mapping[str, Any], lookup: Lookup, token: TokenLookup, around: Surroundings, mode: int
+) -> Files:
+    """The files of one source of a projected volume."""
+    for kind, field in (("configmap", "configMap"), ("secret", "secret")):
+        if source.get(field):
+            return _object_files(kind, source[field]["name"], source[field], lookup, mode)
+    if source.get("downwardAPI"):
+        return _downward_files(pod, source["downwardAPI"], around, mode)
+    if source.get("serviceAccountToken"):
+        wanted = source["serviceAccountToken"]
+        return {wanted["path"]: FileContent(token(wanted).encode(), mode)}
+    kind = next(iter(source), "nothing")
+    raise MissingContentError(f"k8slab's nodes do not offer projected sources of the kind {kind}")

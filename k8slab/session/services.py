@@ -16,7 +16,7 @@ class ServiceAddress:
 
     Args:
         name: its name.
-        address: its ClusterIP; `None` where it is headless.
+        address: what its load balancer gave it, else its ClusterIP; `None` where it is headless.
         port: its first port.
         proxy_path: path on the API server that reaches it through the service proxy.
     """
@@ -31,7 +31,7 @@ def find_service(session: Session, target: str) -> ServiceAddress:
     """The Service that is meant by `svc/NAME` or `NAME`.
 
     Raises:
-        LabError: there is none; the message says which there are, or which cell makes it.
+        LabError: there is none, or it is an alias; the message says which there are, or which cell makes it.
     """
     kind, _, name = target.rpartition("/")
     if kind not in ("", "svc", "service", "services") or not name:
@@ -42,6 +42,36 @@ def find_service(session: Session, target: str) -> ServiceAddress:
         there = [each["metadata"]["name"] for each in session.api.list("services", session.namespace)[0]]
         cure = f"There are: {', '.join(there)}." if there else next_step(session.chapter, session.evidence())
         raise LabError(f"There is no Service {name!r} in {session.namespace}.", cure) from None
-    port = found["spec"]["ports"][0]
+    spec = found["spec"]
+    if spec.get("type") == "ExternalName":
+        raise LabError(
+            f"Service {name} is another name for {spec.get('externalName')}, and has no address of its own.",
+            "Look its name up in a Pod: DNS answers with an alias.",
+        )
+    balanced = ((found.get("status") or {}).get("loadBalancer") or {}).get("ingress") or [{}]
+    address = str(balanced[0].get("ip") or spec.get("clusterIP") or "None")
+    port = spec["ports"][0]
     path = f"{KINDS['services'].path(session.namespace, name)}:{port.get('name') or port['port']}/proxy/"
-    return ServiceAddress(name, str(found["spec"].get("clusterIP", "")), int(port["port"]), path)
+    return ServiceAddress(name, address, int(port["port"]), path)
+
+
+def service_url(session: Session, target: str) -> str:
+    """What to open for a Service on this machine, or how to get there.
+
+    Raises:
+        LabError: there is no such Service, or it has no address of its own.
+    """
+    service = find_service(session, target)
+    if service.address == "None":
+        raise LabError(
+            f"Service {service.name} is headless: its name stands for its Pods, and it has no address.",
+            f"`kubectl get endpointslices -n {session.namespace}` shows where they are.",
+        )
+    url = session.cluster.url(service.address, service.port)
+    if url is None:
+        return (
+            f"{service.address}:{service.port} is an address inside the cluster. In a terminal: k8slab"
+            f" kubectl port-forward -n {session.namespace} svc/{service.name} 8080:{service.port},"
+            " then open http://localhost:8080/"
+        )
+    return f"{url} (in the cluster: {service.address}:{service.port})"

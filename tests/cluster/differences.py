@@ -35,7 +35,25 @@ DIFFERENCES = {
     "own process tree": Difference(
         _lacking("plain"), "Without namespaces a program sees the processes of the host."
     ),
+    "process nodes": Difference(
+        _lacking("given"), "Events about fields without effect and the table of fields are k8slab's own."
+    ),
     "own file tree": Difference(
         _lacking("plain"), "Without namespaces volumes lie below a folder of the container."
+    ),
+    "storage of the kit": Difference(
+        _lacking("given"), "What it refuses, and in which words, is k8slab's own provisioner's."
+    ),
+    "load balancers": Difference(
+        _lacking("given"), "Only a cloud, or what plays one, gives a Service of that type an address."
+    ),
+    "ingress": Difference(
+        _lacking("given"), "A foreign cluster may have no ingress controller, or no default class."
+    ),
+    "unenforced NetworkPolicies": Difference(
+        _lacking("given"), "A foreign cluster's network may enforce NetworkPolicies and then says nothing."
+    ),
+    "metrics": Difference(
+        _lacking("given"), "metrics.k8s.io is an add-on, which a foreign cluster may lack or have slower."
     ),
 }

@@ -150,10 +150,13 @@ def test_a_node_says_what_it_is(cluster: RunningCluster) -> None:
     labels, status = node["metadata"]["labels"], node["status"]
     assert labels["kubernetes.io/hostname"] == "worker-1" and labels["kubernetes.io/os"] == "linux"
     assert node["metadata"]["annotations"]["k8slab.dev/played-by"] == "k8slab"
-    assert status["nodeInfo"]["kubeletVersion"] == "v1.36.3-k8slab"
+    assert status["nodeInfo"]["kubeletVersion"] == "v1.36.3+k8slab"
     assert status["nodeInfo"]["containerRuntimeVersion"].startswith("k8slab://")
     assert status["nodeInfo"]["kernelVersion"] == os.uname().release
-    assert status["declaredFeatures"] == ["ExtendWebSocketsToKubelet"]
+    assert status["declaredFeatures"] == [
+        "ExtendWebSocketsToKubelet",
+        "RestartAllContainersOnContainerExits",
+    ]
     assert status["capacity"]["pods"] == "110"
     kinds = [each["type"] for each in status["conditions"]]
     assert kinds == ["MemoryPressure", "DiskPressure", "PIDPressure", "Ready"]

@@ -14,7 +14,7 @@ from k8slab.cluster.claim import claim_addresses
 from k8slab.folders import ClusterFolder, ClusterSettings, Isolation
 from k8slab.network.acceptor import listen_tcp
 from k8slab.network.addresses import PORT_OFFSET, AddressPlan
-from k8slab.network.process import ENDPOINT_SLICES, PODS, SERVICES, LabNetwork
+from k8slab.network.process import ENDPOINT_SLICES, NAMESPACES, NODES, PODS, SERVICES, LabNetwork
 
 
 class FakeApi:
@@ -22,7 +22,7 @@ class FakeApi:
 
     def __init__(self) -> None:
         self.queues: dict[str, asyncio.Queue[Change]] = {
-            path: asyncio.Queue() for path in (SERVICES, ENDPOINT_SLICES, PODS)
+            path: asyncio.Queue() for path in (SERVICES, ENDPOINT_SLICES, PODS, NODES, NAMESPACES)
         }
 
     async def watch(self, path: str) -> AsyncIterator[Change]:
@@ -45,12 +45,21 @@ class Bench:
     def address(self, tail: str) -> str:
         return f"10.{self.plan.octet}.{tail}"
 
+    def node(self, name: str, tail: str, pods: str) -> None:
+        """A node with its address and its range of Pods' addresses, such as `16.0/22`."""
+        status = {"addresses": [{"type": "InternalIP", "address": self.address(tail)}]}
+        spec = {"podCIDR": self.address(pods)}
+        self.api.put(NODES, {"metadata": {"name": name}, "spec": spec, "status": status}, "added")
+
     def service(self, name: str, tail: str, port: int, *, verb: Any = "added", **spec: Any) -> None:
         metadata = {"namespace": "default", "name": name}
+        status = spec.pop("status", {})
         body = {"clusterIP": self.address(tail), "ports": [{"port": port}], **spec}
-        self.api.put(SERVICES, {"metadata": metadata, "spec": body}, verb)
+        self.api.put(SERVICES, {"metadata": metadata, "spec": body, "status": status}, verb)
 
-    def endpoints(self, name: str, port: int, *tails: str, **conditions: bool) -> None:
+    def endpoints(
+        self, name: str, port: int, *tails: str, protocol: str = "TCP", node: str = "", **conditions: bool
+    ) -> None:
         """Say that these addresses are the endpoints, all with the same conditions (ready unless said)."""
         labels = {"kubernetes.io/service-name": name}
         self.api.put(
@@ -59,10 +68,30 @@ class Bench:
                 "metadata": {"namespace": "default", "name": f"{name}-abc", "labels": labels},
                 "addressType": "IPv4",
                 "endpoints": [
-                    {"addresses": [self.address(tail)], "conditions": conditions or {"ready": True}}
+                    {
+                        "addresses": [self.address(tail)],
+                        "nodeName": node,
+                        "conditions": conditions or {"ready": True},
+                    }
                     for tail in tails
                 ],
-                "ports": [{"name": "", "port": port, "protocol": "TCP"}],
+                "ports": [{"name": "", "port": port, "protocol": protocol}],
+            },
+        )
+
+    def dns_endpoints(self) -> None:
+        """The EndpointSlice of the Service `kube-dns`, as the supervisor makes it."""
+        labels = {"kubernetes.io/service-name": "kube-dns"}
+        ports = [
+            {"name": "dns", "port": 53, "protocol": "UDP"},
+            {"name": "dns-tcp", "port": 53, "protocol": "TCP"},
+        ]
+        self.api.put(
+            ENDPOINT_SLICES,
+            {
+                "metadata": {"namespace": "default", "name": "kube-dns-1", "labels": labels},
+                "endpoints": [{"addresses": [self.plan.node(0)]}],
+                "ports": ports,
             },
         )
 
@@ -120,7 +149,9 @@ async def running_network(
     task = asyncio.create_task(network.run())
     try:
         await until(lambda: folder.egress_socket.exists() or task.done())
-        yield Bench(network, api, plan, folder)
+        bench = Bench(network, api, plan, folder)
+        bench.node("worker-1", "255.11", "16.0/22")
+        yield bench
     finally:
         task.cancel()
         ended, _ = await asyncio.wait([task], timeout=1.0)

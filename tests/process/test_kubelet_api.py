@@ -15,8 +15,10 @@ import pytest
 from k8slab.cluster.certificates import CertificateAuthority
 from k8slab.folders import ClusterFolder
 from k8slab.node import kubelet_api
-from k8slab.node.kubelet_api import KubeletApi, NotServedError, RunningContainer
+from k8slab.node.kubelet_api import KubeletApi
 from k8slab.node.kubelet_logs import LogSource
+from k8slab.node.kubelet_source import NotServedError, RunningContainer
+from k8slab.node.node_use import NodeUse, Use
 
 POD: dict[str, Any] = {
     "metadata": {"name": "web", "namespace": "default", "uid": "u1", "resourceVersion": "5"},
@@ -39,11 +41,24 @@ class OnePod:
             raise NotServedError(400, "there was none before")
         return LogSource(self.path, lambda: False)
 
-    def running(self, pod: dict[str, Any], container: str) -> RunningContainer:
-        raise NotServedError(400, "a reason")
+    def running(self, pod: dict[str, Any], container: str) -> RunningContainer | None:
+        if container == "joined":
+            raise NotServedError(400, "a reason")
+        return None
 
-    async def stats(self) -> dict[str, Any]:
-        return {"node": {}, "pods": []}
+    def has_running(self, pod: dict[str, Any]) -> bool:
+        return bool(pod["metadata"]["name"] == "web")
+
+    async def connect(
+        self, pod: dict[str, Any], port: int
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        raise ConnectionRefusedError("nobody listens")
+
+    async def stats(self) -> NodeUse:
+        return NodeUse("n", 0.0, Use(0.0, 0.0, 0), [])
+
+    def configuration(self) -> dict[str, Any]:
+        return {"port": 10250}
 
 
 @pytest.fixture
@@ -90,13 +105,15 @@ async def test_who_may_ask_a_kubelet_what(
                 return response.status, await response.text()
 
         assert await ask("/healthz") == (200, "ok")
-        assert (await ask("/healthz", "admin"))[0] == 200
-        status, text = await ask("/pods", "user")
-        assert status == 403 and "user=jane" in text
+        # Whoever may do everything at the API server may not go past it.
+        for other in ("user", "admin"):
+            status, text = await ask("/pods", other)
+            assert status == 403 and f"user={'jane' if other == 'user' else 'root'}" in text
         for nobody in ("", "stranger"):
             with pytest.raises(aiohttp.ClientError):
                 await ask("/healthz", nobody)
         assert json.loads((await ask("/pods"))[1])["items"][0]["metadata"]["name"] == "web"
+        assert json.loads((await ask("/configz"))[1]) == {"kubeletconfig": {"port": 10250}}
         assert await ask("/containerLogs/default/web/main") == (200, "hello\n")
         assert await ask("/containerLogs/default/web/main?previous=true") == (400, "there was none before")
         assert await ask("/containerLogs/default/web/other") == (
@@ -105,8 +122,23 @@ async def test_who_may_ask_a_kubelet_what(
         )
         assert await ask("/containerLogs/default/none/main") == (404, 'pod "none" does not exist')
         assert (await ask("/containerLogs/default/web/main?tailLines=x"))[0] == 400
-        assert await ask("/exec/default/web/main?command=ls", method="POST") == (400, "a reason")
-        status, text = await ask("/portForward/default/web", method="POST")
-        assert status == 501 and "reach the Pod through a Service" in json.loads(text)["message"]
+        for path, refusal in (
+            (
+                "exec/default/web/main?command=ls",
+                (400, "you must specify at least 1 of stdin, stdout, stderr"),
+            ),
+            ("exec/default/web/main?command=ls&output=1", (500, 'container not found ("main")')),
+            ("exec/default/web/u1/joined?command=ls&output=1", (400, "a reason")),
+            ("exec/default/web/u2/main?command=ls&output=1", (404, "pod does not exist")),
+            ("attach/default/web/main?output=1", (500, "container main not found in pod web_default")),
+            ("portForward/default/none", (404, "pod does not exist")),
+            ("portForward/default/web", (400, "Upgrade request required")),
+        ):
+            for method in ("GET", "POST"):
+                assert await ask(f"/{path}", method=method) == refusal, path
+        status, text = await ask("/logs/")
+        assert status == 405 and json.loads(text)["reason"] == "MethodNotAllowed"
+        status, text = await ask("/runningpods/")
+        assert status == 501 and "they serve /healthz" in json.loads(text)["message"]
         # Give the server's side of the refused handshakes a moment to be closed.
         await asyncio.sleep(0.05)

@@ -174,9 +174,10 @@ async def test_a_port_that_is_taken_is_told_once_and_served_when_it_is_free(
 async def test_what_the_network_does_not_serve_is_said(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bench.service("dns", VIP, 53, ports=[{"port": 53, "protocol": "UDP"}], type="NodePort")
-    await until(lambda: "port 53/UDP is not served" in caplog.text)
-    assert "type NodePort beyond its ClusterIP" in caplog.text
+    ports = [{"port": 53, "protocol": "SCTP"}]
+    bench.service("dns", VIP, 53, ports=ports, externalIPs=["203.0.113.7"])
+    await until(lambda: "port 53/SCTP is not served" in caplog.text)
+    assert "externalIPs 203.0.113.7 is not served" in caplog.text
 
 
 async def connect(bench: Bench, request: bytes) -> bytes:

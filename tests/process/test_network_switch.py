@@ -178,6 +178,9 @@ async def test_names_are_answered_over_udp_and_tcp(bench: Bench, switch: Switch)
         bytes.fromhex("126701000001000000000000") + b"\x03web\x07default\x03svc\x07cluster\x05local\0\0\1\0\1"
     )
     dns = bench.plan.dns_service
+    ports = [{"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "dns-tcp", "port": 53}]
+    bench.service("kube-dns", "128.10", 53, ports=ports)
+    bench.dns_endpoints()
 
     async def answered() -> str:
         code, printed = await switch.run(UDP_CLIENT, dns, 53, question.hex())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,7 +35,10 @@ def lookup(kind: str, name: str) -> dict[str, Any] | None:
 
 
 def variables(container: dict[str, Any], services: dict[str, str] | None = None) -> dict[str, str]:
-    return environment(POD, {"name": "web", **container}, services or {}, lookup, AROUND)
+    def no_file(volume: str, path: str) -> Path:
+        raise MissingConfigError(f"{volume}/{path}")
+
+    return environment(POD, {"name": "web", **container}, services or {}, lookup, AROUND, no_file)
 
 
 @pytest.mark.parametrize(
@@ -200,3 +204,27 @@ def test_a_quantity_in_bytes_is_rounded_up() -> None:
     assert bytes_of("1500m") == 2
     with pytest.raises(ValueError, match="not a quantity"):
         bytes_of("64 MB")
+
+
+@pytest.mark.parametrize(
+    ("key", "optional", "message"),
+    [
+        # pkg/kubelet/kubelet_pods.go:951 and :960
+        ("COLOUR", False, ""),
+        ("NONE", False, 'environment variable key "NONE" not found in file "{file}"'),
+        ("NONE", True, ""),
+        ("BROKEN", False, "couldn't parse env file"),
+    ],
+)
+def test_variables_may_stand_in_a_file(tmp_path: Path, key: str, optional: bool, message: str) -> None:
+    file = tmp_path / "file"
+    file.write_text("COLOUR='green'\n" + ("BROKEN" if key == "BROKEN" else ""))
+    reference = {"volumeName": "v", "path": "file", "key": key, "optional": optional}
+    container = {"name": "web", "env": [{"name": "C", "valueFrom": {"fileKeyRef": reference}}]}
+    if message:
+        with pytest.raises(MissingConfigError) as missing:
+            environment(POD, container, {}, lookup, AROUND, lambda volume, path: tmp_path / path)
+        assert str(missing.value) == message.format(file=file)
+    else:
+        found = environment(POD, container, {}, lookup, AROUND, lambda volume, path: tmp_path / path)
+        assert found == ({} if optional else {"C": "green"})

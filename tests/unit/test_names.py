@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network
 from typing import Any
 
 import pytest
@@ -15,12 +16,17 @@ PLAN = AddressPlan(7)
 
 
 def service(name: str, namespace: str, **spec: Any) -> dict[str, Any]:
-    return {"metadata": {"namespace": namespace, "name": name}, "spec": {"ports": [{"port": 80}], **spec}}
+    return {
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": {"ports": [{"name": "http", "port": 80}], **spec},
+    }
 
 
 @pytest.fixture
 def names() -> Names:
-    table = ServiceTable()
+    table = ServiceTable(PLAN)
+    for namespace in ("default", "shop", "bare"):
+        table.put_namespace({"metadata": {"name": namespace}})
     table.put_service(service("web", "default", clusterIP="10.7.128.5"))
     table.put_service(service("web", "shop", clusterIP="10.7.128.6"))
     table.put_service(service("db", "shop", clusterIP="None"))
@@ -40,7 +46,18 @@ def names() -> Names:
                 {"addresses": ["10.7.16.3"], "conditions": {"ready": True}},
                 {"addresses": ["10.7.16.4"], "hostname": "db-2", "conditions": {"ready": False}},
             ],
-            "ports": [{"name": "", "port": 5432}],
+            "ports": [{"name": "sql", "port": 5432}],
+        }
+    )
+    table.put_slice(
+        {
+            "metadata": {
+                "namespace": "default",
+                "name": "web-1",
+                "labels": {"kubernetes.io/service-name": "web"},
+            },
+            "endpoints": [{"addresses": ["10.7.32.2"]}],
+            "ports": [{"name": "http", "port": 8080}],
         }
     )
     return Names(PLAN, table)
@@ -55,6 +72,11 @@ def names() -> Names:
         ("db-0.db.shop.svc.cluster.local", ("10.7.16.2",)),
         ("10-7-16-3.db.shop.svc.cluster.local", ("10.7.16.3",)),
         ("10-7-16-9.default.pod.cluster.local", ("10.7.16.9",)),
+        ("8-8-8-8.bare.pod.cluster.local", ("8.8.8.8",)),
+        ("_http._tcp.web.default.svc.cluster.local", ("10.7.128.5",)),
+        ("_sql._tcp.db.shop.svc.cluster.local", ("10.7.16.2", "10.7.16.3")),
+        ("10-7-32-2.web.default.svc.cluster.local", ("10.7.32.2",)),
+        ("ns.dns.cluster.local", ("10.7.128.10",)),
     ],
 )
 def test_full_names_stand_for_addresses(names: Names, name: str, addresses: tuple[str, ...]) -> None:
@@ -65,7 +87,7 @@ def test_full_names_stand_for_addresses(names: Names, name: str, addresses: tupl
 
 @pytest.mark.parametrize(
     "name",
-    ["cluster.local", "svc.cluster.local", "default.svc.cluster.local", "empty.shop.svc.cluster.local"],
+    ["cluster.local", "svc.cluster.local", "default.svc.cluster.local", "bare.pod.cluster.local"],
 )
 def test_names_without_addresses_exist(names: Names, name: str) -> None:
     answer = names.lookup(name)
@@ -82,8 +104,15 @@ def test_names_without_addresses_exist(names: Names, name: str) -> None:
         "db-2.db.shop.svc.cluster.local",
         "10-7-16-2.db.shop.svc.cluster.local",  # it has a host name
         "x.web.default.svc.cluster.local",
-        "8-8-8-8.default.pod.cluster.local",
-        "10-7-128-5.default.pod.cluster.local",
+        "8-8-8-8.nowhere.pod.cluster.local",
+        "8-8-8.default.pod.cluster.local",
+        "empty.shop.svc.cluster.local",  # as from CoreDNS: headless, and nobody is ready
+        "_http._udp.web.default.svc.cluster.local",
+        "_x._tcp.web.default.svc.cluster.local",
+        "a._http._tcp.web.default.svc.cluster.local",
+        "web.default.cluster.local",
+        "1.128.7.10.in-addr.arpa",
+        "7.10.in-addr.arpa",
         "web.default",
         "notcluster.local",
         "example.org",
@@ -114,6 +143,38 @@ def test_a_pod_resolves_names_from_its_namespace(
     assert names.resolve(name, namespace) == address
 
 
+@pytest.mark.parametrize(
+    ("name", "targets"),
+    [
+        ("_http._tcp.web.default.svc.cluster.local", {(80, "web.default.svc.cluster.local")}),
+        ("web.default.svc.cluster.local", {(80, "web.default.svc.cluster.local")}),
+        (
+            "_SQL._TCP.db.shop.svc.cluster.local",
+            {(5432, "db-0.db.shop.svc.cluster.local"), (5432, "10-7-16-3.db.shop.svc.cluster.local")},
+        ),
+    ],
+)
+def test_ports_and_hosts_are_told(names: Names, name: str, targets: set[tuple[int, str]]) -> None:
+    assert {(target.port, target.host) for target in names.lookup(name).targets} == targets
+
+
+@pytest.mark.parametrize(
+    ("name", "pointer"),
+    [
+        ("5.128.7.10.in-addr.arpa", "web.default.svc.cluster.local"),
+        ("2.16.7.10.in-addr.arpa.", "db-0.db.shop.svc.cluster.local"),
+        ("3.16.7.10.IN-ADDR.arpa", "10-7-16-3.db.shop.svc.cluster.local"),
+        ("2.32.7.10.in-addr.arpa", "10-7-32-2.web.default.svc.cluster.local"),
+    ],
+)
+def test_addresses_have_names(names: Names, name: str, pointer: str) -> None:
+    assert names.lookup(name).pointers == (pointer,)
+
+
+def test_the_version_of_the_specification_is_told(names: Names) -> None:
+    assert names.lookup("dns-version.cluster.local").text == "1.1.0"
+
+
 def test_a_headless_name_gives_each_of_its_addresses(names: Names) -> None:
     assert {names.resolve("db.shop", "default") for _ in range(200)} == {"10.7.16.2", "10.7.16.3"}
 
@@ -130,12 +191,18 @@ def pod(uid: str, address: str, namespace: str = "default", phase: str = "Runnin
     return {"metadata": {"uid": uid, "namespace": namespace}, "status": {"podIP": address, "phase": phase}}
 
 
+RANGES = [IPv4Network("10.7.0.0/22"), IPv4Network("10.7.16.0/22"), IPv4Network("10.7.32.0/22")]
+
+
 def test_the_pod_table_knows_who_has_an_address() -> None:
     pods = PodTable(PLAN)
     pods.put(pod("a", "10.7.16.2"))
     pods.put(pod("b", "10.7.16.3", "shop"))
     pods.put(pod("node", "10.7.255.11"))
     pods.put(pod("new", ""))
+    simulated = pod("simulated", "10.7.40.2")
+    simulated["metadata"]["labels"] = {"k8slab.dev/simulated": "true"}
+    pods.put(simulated)
     assert pods.addresses() == {"10.7.16.2", "10.7.16.3"}
     assert pods.namespace("10.7.16.3") == "shop"
     pods.put(pod("a", "10.7.16.2", phase="Succeeded"))
@@ -145,8 +212,10 @@ def test_the_pod_table_knows_who_has_an_address() -> None:
 
 def test_the_next_addresses_of_each_node_are_expected() -> None:
     pods = PodTable(PLAN)
+    assert pods.expected() == frozenset()
+    pods.give_out(RANGES)
     first = pods.expected()
-    assert len(first) == 8 * LOOK_AHEAD
+    assert len(first) == 3 * LOOK_AHEAD
     assert "10.7.16.2" in first and "10.7.0.2" in first
     assert "10.7.16.1" not in first and "10.7.0.1" not in first
     pods.put(pod("a", "10.7.16.40"))
@@ -155,19 +224,32 @@ def test_the_next_addresses_of_each_node_are_expected() -> None:
     pods.drop(pod("a", "10.7.16.40"))
     pods.put(pod("older", "10.7.16.30"))
     assert "10.7.16.41" in pods.expected()
-    pods.put(pod("a", "10.7.31.253"))  # more than half a round ahead: older, as after going round
+    pods.put(pod("b", "10.7.64.9"))  # of no range that is known: nothing can be foreseen
+    assert "10.7.64.10" not in pods.expected()
+    pods.put(pod("a", "10.7.19.253"))  # more than half a round ahead: older, as after going round
     assert "10.7.16.41" in pods.expected()
 
 
 def test_a_range_is_gone_round() -> None:
     pods = PodTable(PLAN)
-    for third in (20, 26, 31):
+    pods.give_out(RANGES)
+    for third in (17, 18, 19):
         pods.put(pod(f"a{third}", f"10.7.{third}.253"))
-    assert {"10.7.31.254", "10.7.16.2", "10.7.16.16"} <= pods.expected()
-    assert not {"10.7.31.255", "10.7.16.0", "10.7.16.1"} & pods.expected()
+    assert {"10.7.19.254", "10.7.16.2", "10.7.16.16"} <= pods.expected()
+    assert not {"10.7.19.255", "10.7.16.0", "10.7.16.1"} & pods.expected()
     pods.put(pod("b", "10.7.16.3"))
     assert "10.7.16.4" in pods.expected()
-    assert "10.7.31.254" not in pods.expected()
+    assert "10.7.19.254" not in pods.expected()
+
+
+def test_a_range_that_is_learnt_late_counts_the_pods_it_has() -> None:
+    pods = PodTable(PLAN)
+    pods.put(pod("a", "10.7.16.40"))
+    pods.give_out(RANGES)
+    assert {"10.7.16.41", "10.7.32.2"} <= pods.expected()
+    pods.give_out(RANGES[:2])
+    assert "10.7.16.41" in pods.expected()
+    assert "10.7.32.2" not in pods.expected()
 
 
 def test_an_address_that_was_given_out_again_belongs_to_the_newer_pod() -> None:

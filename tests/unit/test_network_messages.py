@@ -12,12 +12,34 @@ from hypothesis import strategies as st
 from k8slab.network.dns_message import BadQueryError, Query, respond
 from k8slab.network.forward_proxy import outgoing
 from k8slab.network.http_head import BadRequestError, RequestHead, host_and_port
-from k8slab.network.names import Answer
+from k8slab.network.names import Answer, Target
 
 NAMES = {
-    "web.default.svc.cluster.local": Answer(True, ("10.7.128.5",)),
-    "db.default.svc.cluster.local": Answer(True, tuple(f"10.7.16.{number}" for number in range(2, 102))),
+    "web.default.svc.cluster.local": Answer(
+        True, (Target("10.7.128.5", 80, "web.default.svc.cluster.local"),)
+    ),
+    "db.default.svc.cluster.local": Answer(
+        True,
+        tuple(
+            Target(f"10.7.16.{number}", 5432, f"10-7-16-{number}.db.default.svc.cluster.local")
+            for number in range(2, 102)
+        ),
+    ),
+    "two.default.svc.cluster.local": Answer(
+        True,
+        (
+            Target("10.7.16.2", 80, "a.two.default.svc.cluster.local"),
+            Target("10.7.16.3", 80, "b.two.default.svc.cluster.local"),
+        ),
+    ),
     "alias.default.svc.cluster.local": Answer(True, alias="web.default.svc.cluster.local"),
+    "circle.default.svc.cluster.local": Answer(True, alias="circle.default.svc.cluster.local"),
+    "nothing.default.svc.cluster.local": Answer(True, alias="wbe.default.svc.cluster.local"),
+    "outside.default.svc.cluster.local": Answer(True, alias="example.org"),
+    "5.128.7.10.in-addr.arpa": Answer(True, pointers=("web.default.svc.cluster.local",), zone="in-addr.arpa"),
+    "dns-version.cluster.local": Answer(True, text="1.1.0"),
+    "cluster.local": Answer(True),
+    "example.org": Answer(False, zone=""),
 }
 
 
@@ -46,7 +68,7 @@ def test_an_address_is_answered() -> None:
     assert (code, counts) == (0, [1, 1, 0, 0])
     assert flags & 0x0100  # "recursion desired" is repeated
     assert answer.endswith(IPv4Address("10.7.128.5").packed)
-    assert answer[-16:-4] == struct.pack("!HHHIH", 0xC00C, 1, 1, 5, 4)
+    assert answer[-16:-4] == struct.pack("!HHHIH", 0xC00C, 1, 1, 30, 4)
 
 
 def test_the_question_is_repeated_as_it_was_spelled() -> None:
@@ -54,7 +76,7 @@ def test_the_question_is_repeated_as_it_was_spelled() -> None:
     assert ask(message)[3][12 : len(message)] == message[12:]
 
 
-@pytest.mark.parametrize("kind", [28, 12, 33, 16])
+@pytest.mark.parametrize("kind", [28, 12, 15, 16, 2, 6])
 def test_other_types_of_a_name_that_exists_are_no_data(kind: int) -> None:
     assert ask(query("web.default.svc.cluster.local", kind))[1:3] == (0, [1, 0, 1, 0])
 
@@ -78,9 +100,62 @@ def test_a_long_answer_is_cut_and_marked_and_whole_over_tcp() -> None:
     assert flags & 0x0200
     assert 512 < len(answer) <= 1232
     assert counts[3] == 1
+    flags, _, counts, answer = ask(query("db.default.svc.cluster.local", 33), limit=65_535)
+    assert not flags & 0x0200
+    assert counts == [1, 100, 0, 100]
     flags, _, counts, _ = ask(query("db.default.svc.cluster.local"), limit=65_535)
     assert not flags & 0x0200
     assert counts[1] == 100
+
+
+def test_a_service_record_tells_port_and_host_and_brings_the_address() -> None:
+    _, code, counts, answer = ask(query("two.default.svc.cluster.local", 33))
+    assert (code, counts) == (0, [1, 2, 0, 2])
+    # Priority 0, half of a weight of 100 each (CoreDNS: plugin/backend_lookup.go), port 80.
+    assert answer.count(struct.pack("!HHIH", 33, 1, 30, 6 + 33) + struct.pack("!3H", 0, 50, 80)) == 2
+    assert answer.count(b"\1a\3two\7default\3svc\7cluster\5local\0") == 1
+    assert answer.endswith(IPv4Address("10.7.16.3").packed)
+    # The additional records point back to the targets.
+    assert len(answer) == 12 + 35 + 2 * (12 + 6 + 33) + 2 * 16
+
+
+def test_a_service_record_that_has_room_for_itself_alone_is_not_marked() -> None:
+    message = query("two.default.svc.cluster.local", 33)
+    flags, _, counts, _ = ask(message, limit=len(message) + 2 * (12 + 6 + 33))
+    assert not flags & 0x0200
+    assert counts == [1, 2, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "counts", "end"),
+    [
+        ("5.128.7.10.in-addr.arpa", 12, [1, 1, 0, 0], b"\3web\7default\3svc\7cluster\5local\0"),
+        ("dns-version.cluster.local", 16, [1, 1, 0, 0], b"\x051.1.0"),
+        ("cluster.local", 6, [1, 1, 0, 0], struct.pack("!5I", 1, 7200, 1800, 86400, 30)),
+        ("cluster.local", 2, [1, 1, 0, 0], b"\x08kube-dns\x0bkube-system\3svc\xc0\x0c"),
+        ("alias.default.svc.cluster.local", 5, [1, 1, 0, 0], b"\3web\xc0\x12"),
+        ("outside.default.svc.cluster.local", 1, [1, 1, 0, 0], b"\7example\3org\0"),
+        ("outside.default.svc.cluster.local", 28, [1, 1, 0, 0], b"\7example\3org\0"),
+    ],
+)
+def test_records_of_other_types(name: str, kind: int, counts: list[int], end: bytes) -> None:
+    _, code, seen, answer = ask(query(name, kind))
+    assert (code, seen) == (0, counts)
+    assert answer.endswith(end)
+
+
+@pytest.mark.parametrize("name", ["circle", "nothing"])
+def test_an_alias_that_leads_to_nothing_in_the_cluster_is_no_data(name: str) -> None:
+    assert ask(query(f"{name}.default.svc.cluster.local"))[1:3] == (0, [1, 0, 1, 0])
+
+
+def test_a_name_outside_of_the_cluster_does_not_exist_and_nobody_here_speaks_for_it() -> None:
+    assert ask(query("example.org"))[1:3] == (3, [1, 0, 0, 0])
+
+
+def test_addresses_come_in_any_order() -> None:
+    seen = {ask(query("two.default.svc.cluster.local"))[3][-4:] for _ in range(100)}
+    assert seen == {IPv4Address("10.7.16.2").packed, IPv4Address("10.7.16.3").packed}
 
 
 def test_what_is_not_served_is_refused_in_order() -> None:

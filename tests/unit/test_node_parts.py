@@ -13,8 +13,9 @@ from k8slab.node import pod_spec
 from k8slab.node.admission import refusal, requested
 from k8slab.node.agent_pods import logged_run
 from k8slab.node.container_record import ContainerRecord
-from k8slab.node.kubelet_api import NotServedError
-from k8slab.node.kubelet_logs import LogOptions, formatted, tail_start
+from k8slab.node.kubelet_log_files import tail_start
+from k8slab.node.kubelet_logs import LogOptions, formatted
+from k8slab.node.kubelet_source import NotServedError
 from k8slab.node.kubelet_streams import exit_status
 from k8slab.node.node_facts import HostResources, allocatable, capacity, node_conditions
 from k8slab.node.pod_addresses import PodAddresses
@@ -70,22 +71,24 @@ def test_node_conditions_speak_as_a_kubelet() -> None:
 def test_a_plain_pod_asks_for_nothing_that_is_not_there() -> None:
     container = {"name": "web", "image": "k8slab/demo:1", "ports": [{"containerPort": 80, "protocol": "TCP"}]}
     spec = {"containers": [container], "securityContext": {}, "dnsPolicy": "ClusterFirst"}
-    assert unsupported_fields({"spec": spec}) == []
+    assert (
+        unsupported_fields({"spec": spec}, "sandboxed") == unsupported_fields({"spec": spec}, "plain") == []
+    )
 
 
 @pytest.mark.parametrize(
     ("spec", "container", "field"),
     [
-        ({"hostPID": True}, {}, "spec.hostPID"),
+        ({"imagePullSecrets": [{"name": "x"}]}, {}, "spec.imagePullSecrets"),
         ({"securityContext": {"runAsUser": 0}}, {}, "spec.securityContext (runAsUser)"),
         ({"volumes": [{"name": "m", "emptyDir": {"medium": "Memory"}}]}, {}, "emptyDir.medium"),
         ({}, {"ports": [{"containerPort": 1, "hostPort": 1}]}, "hostPort"),
-        ({}, {"livenessProbe": {"grpc": {"port": 1}}}, "livenessProbe.grpc"),
+        ({}, {"resources": {"limits": {"cpu": "1", "memory": "1Mi"}}}, "resources.limits.cpu"),
         ({}, {"securityContext": {"readOnlyRootFilesystem": True}}, "readOnlyRootFilesystem"),
     ],
 )
 def test_what_has_no_effect_is_named(spec: dict[str, Any], container: dict[str, Any], field: str) -> None:
-    found = unsupported_fields({"spec": {"containers": [{"name": "web", **container}], **spec}})
+    found = unsupported_fields({"spec": {"containers": [{"name": "web", **container}], **spec}}, "plain")
     assert len(found) == 1 and field in found[0][1] and "has no effect" in found[0][1]
 
 

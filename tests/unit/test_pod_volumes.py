@@ -14,6 +14,7 @@ from k8slab.node.field_values import Surroundings
 from k8slab.node.pod_files import hosts_file, resolver_file
 from k8slab.node.volume_content import (
     MissingContentError,
+    follows_pod,
     token_sources,
     volume_files,
     volume_references,
@@ -101,6 +102,20 @@ def test_a_projected_volume_holds_all_its_sources() -> None:
         files({"name": "v", "projected": {"sources": [{"clusterTrustBundle": {"path": "x"}}]}})
 
 
+def test_all_that_is_missing_from_a_projected_volume_is_said_at_once() -> None:
+    sources = [{"configMap": {"name": "one"}}, {"secret": {"name": "two"}}, {"configMap": {"name": "one"}}]
+    with pytest.raises(MissingContentError) as caught:
+        files({"name": "v", "projected": {"sources": sources}})
+    assert str(caught.value) == '[configmap "one" not found, secret "two" not found]'
+
+
+def test_a_pod_is_followed_by_what_tells_about_it() -> None:
+    downward: dict[str, Any] = {"downwardAPI": {"items": []}}
+    assert follows_pod(pod({"name": "v", **downward}))
+    assert follows_pod(pod({"name": "v", "projected": {"sources": [downward]}}))
+    assert not follows_pod(pod({"name": "v", "configMap": {"name": "settings"}}))
+
+
 def test_other_volumes_hold_no_files_of_ours() -> None:
     assert files({"name": "v", "emptyDir": {}}) is None
 
@@ -121,6 +136,11 @@ def test_a_folder_changes_in_one_step(tmp_path: Path) -> None:
     os.close(descriptor)
     assert sorted(name for name in os.listdir(folder) if not name.startswith("..")) == ["a"]
     assert not old.exists()
+    # The place of a volume within this one stays, and what an interrupted write left goes.
+    (folder / "nested").mkdir()
+    (folder / "..2020_01_01_00_00_00.left").mkdir()
+    assert write_atomically(folder, {"b": FileContent(b"1")})
+    assert sorted(os.listdir(folder))[1:] == ["..data", "b", "nested"]
 
 
 def test_hosts_and_resolver_read_as_a_kubelet_writes_them() -> None:
