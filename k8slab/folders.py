@@ -64,15 +64,21 @@ def remove_tree(path: Path) -> None:
     Raises:
         OSError: something is left of it, or it is a link.
     """
-    try:
-        shutil.rmtree(path)
-    except FileNotFoundError:
-        if os.path.lexists(path):
-            raise
-    except PermissionError:
-        # A program may have left folders without permissions of their own for anybody.
-        _open_up(path)
-        shutil.rmtree(path)
+    for last_try in (False, False, True):
+        try:
+            shutil.rmtree(path)
+            return
+        except FileNotFoundError:
+            if not os.path.lexists(path):
+                return
+            # Somebody else is removing it too.
+            if last_try:
+                raise
+        except PermissionError:
+            if last_try:
+                raise
+            # A program may have left folders without permissions of their own for anybody.
+            _open_up(path)
 
 
 def _open_up(path: Path) -> None:

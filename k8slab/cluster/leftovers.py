@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from k8slab.cluster.journal import Journal
 from k8slab.errors import StopError
-from k8slab.folders import ClusterFolder, state_folder
+from k8slab.folders import ClusterFolder, remove_tree, state_folder
 from k8slab.processes import ProcessIdentity, cluster_of, end_processes, processes_of_cluster
 
 
@@ -57,7 +56,7 @@ def sweep(folder: ClusterFolder) -> int:
         raise StopError(
             f"{folder.path} is no cluster's folder, so it is left alone.", "Move it away, then try again."
         )
-    shutil.rmtree(folder.path, ignore_errors=True)
+    remove_tree(folder.path)
     return ended
 
 

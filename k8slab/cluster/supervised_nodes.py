@@ -7,7 +7,6 @@ containers at once, and nobody writes a status: as when the plug is pulled.
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
 from typing import Any, Protocol
 
@@ -15,7 +14,7 @@ from k8slab.cluster import control_plane
 from k8slab.cluster.identities import CONTROL_PLANE_NODE, MAXIMUM_NODES
 from k8slab.cluster.supervised import SupervisedProcess
 from k8slab.errors import ClusterStateError
-from k8slab.folders import ClusterFolder, ClusterSettings
+from k8slab.folders import ClusterFolder, ClusterSettings, remove_tree
 from k8slab.network.addresses import node_index
 from k8slab.node.node_facts import BOOT_ID
 from k8slab.node.runtime_processes import tree
@@ -180,7 +179,7 @@ class Nodes:
         for each in (f"{name}-agent", f"{name}-runtime"):
             self._keeper.forget(each)
         del self._powered[name]
-        await asyncio.to_thread(shutil.rmtree, self._keeper.folder.node(name), ignore_errors=True)
+        await asyncio.to_thread(remove_tree, self._keeper.folder.node(name))
         return last
 
     def _process(self, name: str) -> SupervisedProcess:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -30,7 +29,7 @@ from k8slab.cluster.supervised import SupervisedProcess
 from k8slab.cluster.supervised_nodes import Nodes
 from k8slab.cluster.supervisor_socket import serve
 from k8slab.errors import ClusterStateError, LabError, StartError
-from k8slab.folders import ClusterFolder, ClusterSettings
+from k8slab.folders import ClusterFolder, ClusterSettings, remove_tree
 from k8slab.processes import (
     CLUSTER_VARIABLE,
     ProcessIdentity,
@@ -89,7 +88,7 @@ class Supervisor:
         failed = self.journal.state == "failed"
         await self._end_everything()
         if not failed:
-            shutil.rmtree(self.folder.path, ignore_errors=True)
+            remove_tree(self.folder.path)
         return int(failed)
 
     async def _until_asked_to_end(self, start: Awaitable[None]) -> None:

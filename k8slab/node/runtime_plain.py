@@ -13,11 +13,12 @@ import signal
 from pathlib import Path
 from socket import AddressFamily, socket
 
+from k8slab.folders import remove_tree
 from k8slab.network.addresses import FORWARD_PROXY_PORT
 from k8slab.node.runtime_launcher import Command, Launcher, NodeSettings, Started, check_sources
 from k8slab.node.runtime_listeners import listeners, sockets_of
 from k8slab.node.runtime_processes import CONTAINER_VARIABLE, marked, tree
-from k8slab.node.runtime_records import Container, Pod, Refusal, remove_tree
+from k8slab.node.runtime_records import Container, Pod, Refusal
 from k8slab.node.runtime_rootfs import copy_content
 from k8slab.node.runtime_spawn import Reaper, StartError, spawn
 from k8slab.processes import CLUSTER_VARIABLE

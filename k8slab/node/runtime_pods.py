@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from k8slab.errors import last_lines
+from k8slab.folders import remove_tree
 from k8slab.node.runtime_launcher import Launcher, Started
 from k8slab.node.runtime_log import ContainerLog
 from k8slab.node.runtime_processes import marked
-from k8slab.node.runtime_records import Container, Journal, Pod, Refusal, remove_tree
+from k8slab.node.runtime_records import Container, Journal, Pod, Refusal
 from k8slab.node.runtime_streams import Streams
 from k8slab.processes import ProcessIdentity, cluster_of
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from k8slab.folders import remove_tree
 from k8slab.processes import ProcessIdentity
 
 
@@ -184,18 +185,3 @@ class Journal:
         """Remove all of a Pod: its entry goes last."""
         remove_tree(self.logs(pod))
         remove_tree(self.pod_folder(pod.pod))
-
-
-def remove_tree(folder: Path) -> None:
-    """Remove a folder and what is in it; symbolic links are removed, not followed. Nothing there is fine."""
-    for path, folders, files in os.walk(folder, topdown=False):
-        for name in files:
-            os.unlink(os.path.join(path, name))
-        for name in folders:
-            inner = os.path.join(path, name)
-            if os.path.islink(inner):
-                os.unlink(inner)
-            else:
-                os.rmdir(inner)
-    if folder.is_dir():
-        folder.rmdir()

@@ -164,8 +164,9 @@ def _become(
         os.execvpe(argv[0], list(argv), dict(env))
     except OSError as error:
         missing = error.errno == errno.ENOENT and "/" not in argv[0]
-        reason = "executable file not found in $PATH" if missing else f"{os.strerror(error.errno or 0)}"
-        if error.filename is None and not missing and error.strerror not in (None, reason):
+        # In lower case, as Go has the kernel's words.
+        reason = "executable file not found in $PATH" if missing else os.strerror(error.errno or 0).lower()
+        if error.filename is None and not missing and (error.strerror or reason).lower() != reason:
             reason = str(error.strerror)
         os.write(tell, f'{error.errno or 0} exec: "{argv[0]}": {reason}'.encode())
     except Exception as error:

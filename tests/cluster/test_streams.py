@@ -72,6 +72,7 @@ def test_exec_passes_every_byte_and_the_exit_code(
     assert missing.returncode == 1
     assert b"error: Internal error occurred: error executing command in container: " in missing.stderr
     assert b'exec: "no-such-program": executable file not found in $PATH' in missing.stderr
+    assert b'exec: "/etc/passwd": permission denied' in execute(cluster, line, "/etc/passwd", env=env).stderr
 
 
 def test_exec_of_what_is_not_there(cluster: ClusterUnderTest, namespace: str) -> None:
