@@ -28,6 +28,7 @@ class ContainerRecord:
         signal: the signal that ended it, or 0.
         oom: whether it was ended for using more memory than its limit.
         reason: one word if there is more to say than the exit code does, such as `StartError`.
+        message: why its program was never executed, or empty.
         log: path of its log.
     """
 
@@ -44,6 +45,7 @@ class ContainerRecord:
     signal: int = 0
     oom: bool = False
     reason: str = ""
+    message: str = ""
     log: str = ""
 
     @property
@@ -70,6 +72,7 @@ class ContainerRecord:
             signal=number,
             oom=bool(values.get("oom")),
             reason=str(values.get("reason") or ""),
+            message=str(values.get("message") or ""),
             log=str(values.get("log") or ""),
         )
 

@@ -36,6 +36,15 @@ from k8slab.node.volumes import Mount, VolumeError
 CONFIG_ERRORS = (MissingConfigError, UnknownFieldError, VolumeError, UnknownImageError, RootRefusedError)
 """What makes a container `CreateContainerConfigError`."""
 
+NEVER_EXECUTED = "StartError"
+"""The runtime's reason of a run whose program was never executed; containerd's too."""
+
+RUN_ERROR = "RunContainerError"
+"""What a kubelet says of such a container until it has looked at it again (`ErrRunContainer`)."""
+
+RELIST_SECONDS = 1.0
+"""How soon a kubelet sees that a container is gone: the period of its PLEG (pkg/kubelet/kubelet.go)."""
+
 NO_NETWORK = "NetworkNotReady"
 """The runtime's reason where a Pod's network is gone and cannot be made (docs/architecture.md)."""
 
@@ -73,6 +82,10 @@ class ContainerStarter:
         if not runs:
             return False
         finished = runs[0].finished or runs[0].created
+        waiting = self.waiting.get(name)
+        if waiting and waiting.reason == RUN_ERROR and time.time() < finished + RELIST_SECONDS:
+            self.retry_at[name] = finished + RELIST_SECONDS
+            return True
         key = f"{container['image']} {json.dumps(container.get('resources') or {}, sort_keys=True)}"
         if self._keys.setdefault(name, key) != key:
             # What the container is has changed, so its failures begin anew (`GetBackoffKey` in
@@ -137,15 +150,20 @@ class ContainerStarter:
             if error.reason == NO_NETWORK:
                 self._take_back(name)
                 raise
-            self._failed(pod, container, error.reason or "RunContainerError", str(error))
+            self._failed(pod, container, error.reason or RUN_ERROR, str(error))
             return None
         self._event(pod, container, "Normal", "Created", "Container created")
-        self._event(pod, container, "Normal", "Started", "Container started")
         self.images[name] = plan.image_id
         self.shown_images[name] = plan.shown
         self.waiting.pop(name, None)
         self.retry_at.pop(name, None)
-        return ContainerRecord.of(answer)
+        run = ContainerRecord.of(answer)
+        if run.reason == NEVER_EXECUTED:
+            self._event(pod, container, "Warning", "Failed", f"Error: {run.message}")
+            self.waiting[name] = Waiting(RUN_ERROR, run.message)
+        else:
+            self._event(pod, container, "Normal", "Started", "Container started")
+        return run
 
     def _take_back(self, name: str) -> None:
         """Undo the lengthening of a pause: nothing was there to try a run, so there was no restart.

@@ -43,7 +43,7 @@ class PodSetup:
 
     def __init__(self, worker: PodWorker, address: str) -> None:
         self.address = address
-        self.sandbox = bool(address)
+        self.sandbox = self._had_sandbox = bool(address)
         self._worker = worker
         self._node: NodeContext = worker.node
         self._mounted = False
@@ -97,17 +97,28 @@ class PodSetup:
             except ClusterStateError as error:
                 self._sandbox_failed(str(error))
                 return False
-        results = await asyncio.gather(self._ensure_sandbox(), self._ensure_volumes())
-        return all(results)
+        # A kubelet waits for the volumes before it has the sandbox made (`SyncPod` in pkg/kubelet/kubelet.go).
+        if self._is_blocked():
+            return False
+        return await self._ensure_volumes() and await self._ensure_sandbox()
+
+    def shown_address(self) -> str:
+        """The Pod's address as its status may show it: a Pod has none before its sandbox is there."""
+        return self.address if self._had_sandbox else ""
+
+    def _is_blocked(self) -> bool:
+        """Whether a field that cannot be done keeps the Pod from being run; says so by an Event."""
+        if self.sandbox:
+            return False
+        blocked = blocking_field(self._worker.pod, self._node.settings.isolation)
+        if blocked:
+            self._sandbox_failed(blocked, self._node.clock.first)
+        return bool(blocked)
 
     async def _ensure_sandbox(self) -> bool:
         if self.sandbox:
             return True
         metadata = self._worker.pod["metadata"]
-        blocked = blocking_field(self._worker.pod, self._node.settings.isolation)
-        if blocked:
-            self._sandbox_failed(blocked, self._node.clock.first)
-            return False
         try:
             hostname = pod_spec.kernel_hostname(self._worker.pod, pod_domain(self._worker.pod))
         except ValueError as error:
@@ -125,7 +136,7 @@ class PodSetup:
         except RuntimeRefusedError as error:
             self._sandbox_failed(str(error))
             return False
-        self.sandbox = True
+        self.sandbox = self._had_sandbox = True
         return True
 
     def _sandbox_failed(self, message: str, pause: float = SANDBOX_PAUSE) -> None:

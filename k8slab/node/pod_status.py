@@ -62,9 +62,12 @@ def pod_status(pod: Pod, facts: PodFacts, old: Mapping[str, Any], now: float) ->
         _end_unknown(pod, regular, init)
     phase = _settled_phase(pod, facts, old, phase_of(pod, regular, init, facts))
     reason, message = _explanation(facts, old, phase)
+    shown = phase
+    if not facts.terminal and pod_spec.is_terminal(phase):
+        shown, reason, message = _before_the_end(pod, old, (phase, reason, message))
     status: dict[str, Any] = {
         "observedGeneration": pod["metadata"].get("generation", 0),
-        "phase": phase,
+        "phase": shown,
         "reason": reason,
         "message": message,
         "hostIP": facts.host,
@@ -160,6 +163,17 @@ def _settled_phase(pod: Pod, facts: PodFacts, old: Mapping[str, Any], phase: str
         # Its containers are gone and it did not end by itself: status_manager.go, TerminatePod.
         return "Failed"
     return phase
+
+
+def _before_the_end(
+    pod: Pod, old: Mapping[str, Any], end: tuple[str, str | None, str | None]
+) -> tuple[str, str | None, str | None]:
+    """Phase, reason and message as they stay until all containers are gone (`mergePodStatus`)."""
+    shown = pod.get("status") or {}
+    before = old if old.get("phase") else shown
+    if pod_spec.is_terminal(before.get("phase")) or pod_spec.is_terminal(shown.get("phase")):
+        return end
+    return before.get("phase") or "Pending", before.get("reason"), before.get("message")
 
 
 def _explanation(facts: PodFacts, old: Mapping[str, Any], phase: str) -> tuple[str | None, str | None]:

@@ -20,7 +20,7 @@ from k8slab.node import pod_spec
 from k8slab.node.container_record import ContainerRecord
 from k8slab.node.container_renewal import ContainerRenewal
 from k8slab.node.container_runs import ContainerRuns
-from k8slab.node.container_starter import ContainerStarter
+from k8slab.node.container_starter import RELIST_SECONDS, ContainerStarter
 from k8slab.node.container_status import ContainerFacts
 from k8slab.node.field_values import Surroundings
 from k8slab.node.node_context import NodeContext
@@ -38,9 +38,6 @@ log = logging.getLogger(__name__)
 
 DEADLINE_REASON = "DeadlineExceeded"
 DEADLINE_MESSAGE = "Pod was active on the node longer than the specified deadline"
-
-RELIST_SECONDS = 1.0
-"""How soon a kubelet sees that a container is gone: the period of its PLEG (pkg/kubelet/kubelet.go)."""
 
 
 class PodWorker:
@@ -268,7 +265,7 @@ class PodWorker:
             return
         facts = PodFacts(
             host=self.node.address,
-            address=self.setup.address,
+            address=self.setup.shown_address(),
             sandbox=self.setup.sandbox,
             containers=ContainerFacts(
                 runs=self.runs.settled(),

@@ -17,7 +17,7 @@ from k8slab.folders import remove_tree
 from k8slab.network.addresses import FORWARD_PROXY_PORT
 from k8slab.node.runtime_launcher import Command, Launcher, NodeSettings, Started, check_sources
 from k8slab.node.runtime_listeners import listeners, sockets_of
-from k8slab.node.runtime_processes import CONTAINER_VARIABLE, marked, tree
+from k8slab.node.runtime_processes import CONTAINER_VARIABLE, left_behind, marked, tree
 from k8slab.node.runtime_records import Container, Pod, Refusal
 from k8slab.node.runtime_rootfs import copy_content
 from k8slab.node.runtime_spawn import Reaper, StartError, spawn
@@ -103,10 +103,12 @@ class PlainLauncher(Launcher):
         return pids or list(marked(container.container))
 
     def sweep(self, container: Container) -> None:
-        """Kill whatever still carries the container's mark."""
+        """Kill whatever still carries the container's mark, or shows otherwise that it is the container's."""
         self._cleared.pop(container.container, None)
         for _ in range(10):
-            left = list(marked(container.container))
+            left = set(marked(container.container))
+            if container.pid and container.root:
+                left |= set(left_behind(container.pid, container.root))
             if not left:
                 return
             for pid in left:

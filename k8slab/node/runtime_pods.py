@@ -27,6 +27,9 @@ UNKNOWN_EXIT = 255
 START_EXIT = 128
 """Exit code of a container whose program was never executed: containerd's."""
 
+NEVER_EXECUTED = "RunContainerError"
+"""A launcher's reason where the container is there and its program is not, or cannot be executed."""
+
 Message = dict[str, Any]
 
 
@@ -140,8 +143,10 @@ class Pods:
     ) -> Container:
         """Start a container; one that was started already is returned as it is.
 
+        A program that cannot be executed makes a container that has ended: `StartError`, exit code 128.
+
         Raises:
-            Refusal: its Pod is not known, or its program cannot be started.
+            Refusal: its Pod is not known, or the container cannot be made.
         """
         async with self._turns[container.pod]:
             pod = self.pod(container.pod)
@@ -164,8 +169,12 @@ class Pods:
                     streams.finish()
                     lines = last_lines(Path(container.log), 1)
                     raise Refusal(f"no sandbox could be made: {lines}", "RunContainerError")
-            except BaseException:
+            except BaseException as error:
                 streams.finish()
+                if isinstance(error, Refusal) and error.reason == NEVER_EXECUTED:
+                    self._never_executed(container, str(error))
+                    self._journal.save(pod)
+                    return container
                 del pod.containers[container.container]
                 self._journal.save(pod)
                 # A file tree that is still being laid out grows while it is removed; the Pod's end takes it.
@@ -180,6 +189,11 @@ class Pods:
             started.ended.add_done_callback(lambda ended: self._end(pod, container, started, ended.result()))
             return container
 
+    def _never_executed(self, container: Container, why: str) -> None:
+        container.state, container.finished = "exited", time.time()
+        container.exit_code, container.signal, container.reason = START_EXIT, 0, "StartError"
+        container.message = why
+
     def _folder(self, container: Container) -> Path:
         folder = self._journal.pod_folder(container.pod) / "containers"
         return folder / container.name / str(container.attempt)
@@ -193,9 +207,9 @@ class Pods:
         kept = started.child != started.pid and 128 < code < 128 + signal.NSIG
         container.exit_code = code
         container.signal = code - 128 if kept or os.WIFSIGNALED(status) else 0
-        if os.WIFEXITED(status) and started.problem():
-            container.exit_code, container.signal, container.reason = START_EXIT, 0, "StartError"
         container.state, container.finished = "exited", time.time()
+        if os.WIFEXITED(status) and (problem := started.problem()):
+            self._never_executed(container, problem)
         try:
             self._journal.save(pod)
         except OSError as error:

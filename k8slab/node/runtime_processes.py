@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 CONTAINER_VARIABLE = "K8SLAB_CONTAINER"
 """Environment variable with the container's id, by which its stray processes are found."""
@@ -95,3 +96,18 @@ def marked(container: str) -> Iterator[int]:
                         yield int(name)
             except OSError:
                 continue
+
+
+def left_behind(session: int, folder: str) -> Iterator[int]:
+    """Descendants of this process, orphans among them, that are of a session or work below a folder.
+
+    They are found so although they cleared their environment.
+
+    Args:
+        session: pid of the container's program, which leads a session of its own.
+        folder: what stands for the container's `/`.
+    """
+    for pid in tree(os.getpid())[1:]:
+        with suppress(OSError):
+            if os.getsid(pid) == session or f"{os.readlink(f'/proc/{pid}/cwd')}/".startswith(f"{folder}/"):
+                yield pid

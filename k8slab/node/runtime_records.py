@@ -42,6 +42,7 @@ class Container:
         signal: number of the signal that ended it, or 0.
         oom: whether it was ended for its memory.
         reason: one word if there is more to say than the exit code does.
+        message: why its program was never executed, or empty.
         log: path of its log.
         keeper: the process that keeps the program, if it is not the program itself.
         identities: pid and start time of program and keeper, to recognise them again.
@@ -72,6 +73,7 @@ class Container:
     signal: int | None = None
     oom: bool = False
     reason: str = ""
+    message: str = ""
     log: str = ""
     keeper: int | None = None
     identities: list[list[int]] = field(default_factory=list)
@@ -107,7 +109,7 @@ class Container:
 
 RECORD = (
     *("container", "pod", "name", "attempt", "state", "pid", "created", "started", "finished"),
-    *("exit_code", "signal", "oom", "reason", "log"),
+    *("exit_code", "signal", "oom", "reason", "message", "log"),
 )
 """The fields of the container record."""
 

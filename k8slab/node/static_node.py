@@ -252,13 +252,13 @@ class StaticNode:
         return bool(self._records[pod["spec"]["containers"][0]["name"]].pid)
 
     async def connect(self, pod: Pod, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection to a port of the control plane: its processes listen on the twin of its address.
+        """A connection to a port of the control plane, whose processes all listen on one twin.
 
         Raises:
             OSError: nobody listens there.
         """
         plan = AddressPlan(self._settings.octet, self._settings.port_offset)
-        return await dial_twin(plan, self._address, port)
+        return await dial_twin(plan, plan.api_server, port)
 
     def configuration(self) -> Mapping[str, Any]:
         """What this node goes by, as a `KubeletConfiguration`."""

@@ -23,7 +23,7 @@ def termination_message(container: Container, record: ContainerRecord, file: Pat
         record: the run that ended.
         file: where its `terminationMessagePath` lies on this host.
     """
-    text = _tail(file, LONGEST)
+    text = record.message or _tail(file, LONGEST)
     fall_back = container.get("terminationMessagePolicy") == "FallbackToLogsOnError" and record.exit_code != 0
     if text or not fall_back or not record.log:
         return text

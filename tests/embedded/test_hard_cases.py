@@ -97,7 +97,9 @@ def test_daemons_end_with_their_container(cluster: RunningCluster, namespace: st
     child = (
         f"sleep {mark}1 & (setsid sleep {mark}2 &) ; (setsid sh -c 'nohup sleep {mark}3 >/dev/null 2>&1 &')"
     )
-    words = [f"{mark}{number}" for number in (1, 2, 3)]
+    # A daemon that clears its environment carries no mark of its container any more.
+    child += f"; (env -i sleep {mark}6 &); (setsid env -i sleep {mark}7 &)"
+    words = [f"{mark}{number}" for number in (1, 2, 3, 6, 7)]
     line = f"{child}; sleep {mark}4 & while test ! -e go; do sleep 0.1; done; exit 3"
     manifest = pod_manifest("daemon", shell(line), restartPolicy="Never")
     cluster.kubectl(f"-n {namespace} apply -f -", stdin=manifest)

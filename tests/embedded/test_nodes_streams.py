@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import ssl
 import subprocess
 import time
 from typing import TYPE_CHECKING
@@ -92,3 +94,23 @@ def _commands(mark: bytes) -> list[int]:
             if words[:2] == [b"sh", b"-c"] and mark in words[2]:
                 found.append(int(entry))
     return sorted(found)
+
+
+def test_a_port_of_the_control_plane_is_forwarded(cluster: RunningCluster) -> None:
+    """A mirror Pod has the node's network, and there the API server listens."""
+    forwarding = kubectl(cluster, "-n kube-system port-forward pod/kube-apiserver-control-plane 0:6443")
+    try:
+        assert forwarding.stdout is not None
+        port = int(forwarding.stdout.readline().split()[2].rpartition(b":")[2])
+        context = ssl.create_default_context(cafile=str(cluster.folder.certificate("ca")))
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=30) as connection,
+            context.wrap_socket(connection, server_hostname="kubernetes.default.svc") as wrapped,
+        ):
+            wrapped.sendall(b"GET /version HTTP/1.1\r\nHost: kubernetes\r\nConnection: close\r\n\r\n")
+            assert wrapped.recv(100).startswith(b"HTTP/1.1 ")
+    finally:
+        forwarding.kill()
+        forwarding.communicate()
+    said = cluster.kubectl("-n kube-system exec etcd-control-plane -- ls", check=False)
+    assert "etcd is an ordinary process of this host" in said
