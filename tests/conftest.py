@@ -72,7 +72,12 @@ def pytest_collection_modifyitems(
         raise pytest.UsageError("\n".join(problems))
     yield
     order = {tier: place for place, tier in enumerate(TIERS)}
-    items.sort(key=lambda item: order.get(tier_of(item.path, TESTS) or SANDBOXED, 0))
+
+    def place(item: pytest.Item) -> tuple[bool, int]:
+        last = item.get_closest_marker("judges_the_run") is not None
+        return last, order.get(tier_of(item.path, TESTS) or SANDBOXED, 0)
+
+    items.sort(key=place)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -165,7 +165,7 @@ def api_server(folder: ClusterFolder, settings: ClusterSettings) -> ProcessSpeci
         "audit-policy-file": folder.path / "audit-policy.json",
         "audit-log-path": folder.logs / "audit.jsonl",
         "audit-log-maxsize": 20,
-        "audit-log-maxbackup": 1,
+        "audit-log-maxbackup": 3,
         "profiling": "false",
     }
     return _component("kube-apiserver", settings, flags)

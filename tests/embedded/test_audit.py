@@ -1,6 +1,6 @@
 """The audit log of a cluster: each of the lab's own users did what it is for, and nothing else.
 
-Run after the other tests this judges all that they did to the shared cluster; alone, a workload of its own.
+It runs after all other tests and judges what they did to the shared clusters, and a workload of its own.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import pytest
 from k8slab.cluster.roles import ROLES
 from tests.embedded.audit_expectations import SELDOM_USED, WRITES
 from tests.embedded.conftest import RunningCluster, until
+
+pytestmark = pytest.mark.judges_the_run
 
 OURS = ("system:node:", "k8slab:", "kubernetes-super-admin")
 READS = ("get", "list", "watch")
