@@ -113,7 +113,9 @@ class ForwardProxies:
                 connection.close()
                 return
             host, port, first = outgoing(head)
-            address = self.names.resolve(host, await self._namespace(pod))
+            # A Pod's own loopback is where its programs listen: at its address.
+            own = host == "localhost" or host.startswith("127.")
+            address = pod if own else self.names.resolve(host, await self._namespace(pod))
         except BadRequestError as error:
             await say_and_close(connection, HTTPStatus.BAD_REQUEST, str(error))
             return

@@ -289,6 +289,15 @@ async def test_each_pod_has_a_proxy_that_knows_its_namespace(bench: Bench) -> No
         await until_listening(proxy, False)
 
 
+async def test_localhost_is_the_pod_itself(bench: Bench) -> None:
+    async with bench.program("16.7", 8080, web):
+        bench.pod("16.7")
+        await until_listening(bench.twin("16.7", FORWARD_PROXY_PORT))
+        for host in ("localhost", "127.0.0.1"):
+            answer = await ask_proxy(bench, "16.7", f"http://{host}:8080/")
+            assert answer.startswith(b"HTTP/1.1 200 OK"), host
+
+
 async def test_a_pod_may_ask_before_the_api_shows_its_address(bench: Bench) -> None:
     proxy = bench.twin("16.2", FORWARD_PROXY_PORT)
     await until_listening(proxy)
