@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
+import uuid
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ BURST = 25.0
 REFILL_SECONDS = 300.0
 RETRIES = 12
 """How often a server that does not take an Event is asked (tools/record/event.go, `maxTriesPerEvent`)."""
+LONGEST_NAME = 253
+"""Characters the name of an object may have."""
 LONGEST_MESSAGE = 1024
 """Characters a message may have (k8s.io/kubernetes/pkg/apis/core/validation/events.go)."""
 
@@ -118,19 +121,21 @@ class EventRecorder:
         key = (about["uid"], about.get("fieldPath", ""), kind, reason, message)
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         known = self._known.get(key)
+        count = known.count + 1 if known is not None else 1
         if known is not None:
             self._known.move_to_end(key)
-            known.count += 1
             try:
-                await self._client.patch(
-                    f"{path}/{known.name}", {"count": known.count, "lastTimestamp": moment}
-                )
+                await self._client.patch(f"{path}/{known.name}", {"count": count, "lastTimestamp": moment})
+                # Not before: an attempt that failed is made again.
+                known.count = count
                 return
             except NotFoundError:
                 # Events live for an hour; a new one starts with the count it has reached.
                 log.debug("event %s has expired", known.name)
         name = f"{about['name']}.{time.time_ns():x}"
-        count = known.count if known is not None else 1
+        if len(name) > LONGEST_NAME:
+            # As client-go's tools/internal/events, GenerateEventName.
+            name = str(uuid.uuid4())
         event = {
             "apiVersion": "v1",
             "kind": "Event",

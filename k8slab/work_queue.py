@@ -28,6 +28,7 @@ class WorkQueue(Generic[Key]):
     def __init__(self) -> None:
         self._waiting: dict[Key, None] = {}
         self._failures: dict[Key, int] = {}
+        self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._arrived = asyncio.Event()
 
     def add(self, key: Key) -> None:
@@ -36,8 +37,18 @@ class WorkQueue(Generic[Key]):
         self._arrived.set()
 
     def add_after(self, key: Key, seconds: float) -> None:
-        """Have an object looked at after a pause."""
-        asyncio.get_running_loop().call_later(seconds, self.add, key)
+        """Have an object looked at after a pause; of two pauses the one that ends first counts."""
+        loop = asyncio.get_running_loop()
+        timer = self._timers.get(key)
+        if timer is not None:
+            if timer.when() <= loop.time() + seconds:
+                return
+            timer.cancel()
+        self._timers[key] = loop.call_later(seconds, self._due, key)
+
+    def _due(self, key: Key) -> None:
+        del self._timers[key]
+        self.add(key)
 
     async def work(self, reconcile: Callable[[Key], Awaitable[None]]) -> None:
         """Look at one object after the other, for ever.

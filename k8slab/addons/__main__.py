@@ -10,13 +10,14 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from k8slab.addons import cloud, metrics, network_policy, storage
 from k8slab.folders import ClusterFolder
 
-ADDONS: dict[str, Callable[[ClusterFolder], Awaitable[None]]] = {
+ADDONS: dict[str, Callable[[ClusterFolder], Coroutine[Any, Any, None]]] = {
     cloud.USER: cloud.run,
     metrics.USER: metrics.serve_metrics,
     network_policy.USER: network_policy.run,
@@ -40,13 +41,9 @@ async def serve(folder: ClusterFolder) -> None:
 async def _all(folder: ClusterFolder) -> None:
     async with asyncio.TaskGroup() as group:
         for name, run in ADDONS.items():
-            group.create_task(_named(run, folder), name=name)
+            group.create_task(run(folder), name=name)
         print("ready", flush=True)
         await asyncio.Event().wait()
-
-
-async def _named(run: Callable[[ClusterFolder], Awaitable[None]], folder: ClusterFolder) -> None:
-    await run(folder)
 
 
 def main() -> int:

@@ -99,8 +99,11 @@ class CloudController:
         self._ensured.pop(uid, None)
         self._refused.discard(uid)
         if self._book.release(uid):
-            for other in self._refused:
-                self._queue.add(other)
+            self._retry_refused()
+
+    def _retry_refused(self) -> None:
+        for uid in self._refused:
+            self._queue.add(uid)
 
     async def _reconcile(self, uid: str) -> None:
         service = self._services.get(uid)
@@ -108,7 +111,7 @@ class CloudController:
             return
         if cloud_services.wants_load_balancer(service):
             await self._ensure(uid, service)
-        elif cloud_services.has_finalizer(service) or self._book.held(uid):
+        elif cloud_services.needs_cleanup(service) or self._book.held(uid):
             await self._delete(uid, service)
 
     async def _ensure(self, uid: str, service: dict[str, Any]) -> None:
@@ -116,6 +119,7 @@ class CloudController:
         anew = self._ensured.get(uid) != request or uid in self._refused
         if anew:
             self._events.record(service, "Normal", "EnsuringLoadBalancer", "Ensuring load balancer")
+        held = self._book.held(uid)
         try:
             address = self._book.allot(uid, str(service["spec"].get("loadBalancerIP") or ""))
         except NoAddressError as error:
@@ -125,6 +129,8 @@ class CloudController:
             self._refused.add(uid)
             return
         self._refused.discard(uid)
+        if held not in ("", address):
+            self._retry_refused()
         standing = cloud_services.addresses_of(service) == [cloud_services.entry(address)]
         if not standing or not cloud_services.has_finalizer(service):
             path = cloud_services.status_path(service)

@@ -44,6 +44,16 @@ def has_finalizer(service: Item) -> bool:
     return FINALIZER in (service["metadata"].get("finalizers") or ())
 
 
+def needs_cleanup(service: Item) -> bool:
+    """Whether what this cloud set up is to be taken down (needsCleanup).
+
+    Other clouds use the same finalizer: at a Service of another class it is theirs until that goes.
+    """
+    going = bool(service["metadata"].get("deletionTimestamp"))
+    balanced = (service.get("spec") or {}).get("type") == "LoadBalancer"
+    return has_finalizer(service) and (going or not balanced)
+
+
 def request_of(service: Item) -> str:
     """Everything that the load balancer depends on, as one text to compare."""
     spec = service.get("spec") or {}

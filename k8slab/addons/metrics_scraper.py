@@ -74,19 +74,19 @@ class Scraper:
 
     async def round(self) -> None:
         """Measure every node once; one that does not answer is not known until it does twice."""
-        names = list(self._kubelets)
-        found = await asyncio.gather(*(self._ask(name) for name in names))
+        # A node may go while it is asked.
+        kubelets = dict(self._kubelets)
+        found = await asyncio.gather(*(self._ask(name, *where) for name, where in kubelets.items()))
         nodes: dict[str, Point] = {}
         pods: dict[tuple[str, str], dict[str, Point]] = {}
-        for name, text in zip(names, found, strict=True):
+        for name, text in zip(kubelets, found, strict=True):
             node, theirs = parse(text)
             if node is not None:
                 nodes[name] = node
             pods |= theirs
         self._store.put(Batch(nodes, pods))
 
-    async def _ask(self, name: str) -> str:
-        address, port = self._kubelets[name]
+    async def _ask(self, name: str, address: str, port: int) -> str:
         try:
             host, there = self._plan.twin_endpoint(address, port)
             async with self._client.session.get(

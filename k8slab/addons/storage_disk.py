@@ -43,6 +43,8 @@ class NodeDisks:
             DiskError: it could not be made.
         """
         place = self._place(node, path)
+        if place.is_symlink():
+            raise DiskError(f"{path} on node {node} is a symbolic link, and no folder for a volume.")
         try:
             place.mkdir(parents=True, exist_ok=True)
             place.chmod(MODE)

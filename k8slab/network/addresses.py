@@ -150,6 +150,13 @@ class AddressPlan:
             raise ValueError(f"{twin} is no twin of {self.cluster}")
         return address
 
+    def client(self, peer: str) -> str:
+        """The cluster address of a client that came from a twin; its own address otherwise."""
+        try:
+            return self.original(peer)
+        except ValueError:
+            return peer
+
     def twin_port(self, port: int) -> int:
         """The port on the twin that stands for `port`."""
         return port + self.port_offset if port < 1024 else port

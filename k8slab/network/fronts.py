@@ -21,7 +21,7 @@ Kind = Literal["ClusterIP", "NodePort", "LoadBalancer", "externalIP"]
 SERVED = ("TCP", "UDP")
 
 NODE_PORTS = (DNS_PORT, API_SERVER_PORT, KUBELET_PORT)
-"""Ports of the nodes and the control plane that are taken: DNS, the API server, the kubelets."""
+"""Ports of the nodes that are taken; at the addresses of the control plane and the add-ons all are."""
 
 
 class Front(NamedTuple):
@@ -121,7 +121,9 @@ def receives(plan: AddressPlan, address: str, port: int) -> bool:
     """Whether a Service can be knocked at there: the cluster's address, no Pod's, and the port is free."""
     if not _owned(plan, address):
         return False
-    return address != plan.ingress and not (IPv4Address(address) in plan.nodes and port in NODE_PORTS)
+    if address in (plan.ingress, plan.api_server, plan.addons):
+        return False
+    return not (IPv4Address(address) in plan.nodes and port in NODE_PORTS)
 
 
 def _owned(plan: AddressPlan, address: str) -> bool:

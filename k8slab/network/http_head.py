@@ -58,7 +58,7 @@ class RequestHead:
             name, colon, value = line.partition(":")
             if not colon or not name or name != name.strip():
                 raise BadRequestError(f"Wanted a header, got {line[:80]!r}.")
-            headers.append((name, value.strip()))
+            headers.append((name, value.strip(" \t")))
         return RequestHead(words[0], words[1], words[2], tuple(headers), rest)
 
 

@@ -17,7 +17,10 @@ PIECE = 65_536
 """Bytes that one read asks for."""
 
 SILENCE_SECONDS = 60.0
-"""How long one side may be silent within a message (nginx: proxy_read_timeout, client_body_timeout)."""
+"""How long one side may be silent within a message, or not read what it is sent (nginx: proxy_read_timeout,
+proxy_send_timeout, client_body_timeout, send_timeout)."""
+
+TOO_LONG = f"A head is longer than {LONGEST_HEAD} bytes."
 
 LINGER_SECONDS = 1.0
 """How long a client may take to read the last answer while what it still sends is thrown away."""
@@ -27,27 +30,43 @@ class BrokenMessageError(ClusterError):
     """A message ended before its end, or its chunks are none."""
 
 
-async def read_head(reader: asyncio.StreamReader, seconds: float) -> bytes | None:
+async def read_head(
+    reader: asyncio.StreamReader, seconds: float | None, *, bare_ends: bool = False
+) -> bytes | None:
     """The head of the next message, without its closing empty line; None if the stream ended before it.
+
+    Empty lines before it are passed over (RFC 9112, 2.2).
+
+    Args:
+        reader: the stream.
+        seconds: how long it may take; None for as long as it takes.
+        bare_ends: whether a line may end with a line feed alone, as those of servers written in a shell do;
+            nginx takes them from a server, too.
 
     Raises:
         BrokenMessageError: it ended in the middle, or is longer than 64 KiB.
         TimeoutError: it was not there in time.
         OSError: the connection broke.
     """
+    lines: list[bytes] = []
+    size = 0
     async with asyncio.timeout(seconds):
         try:
-            head = await reader.readuntil(b"\r\n\r\n")
-            while head.startswith(b"\r\n"):
-                # An empty line before a request is to be passed over (RFC 9112, 2.2).
-                head = head[2:] if len(head) > 4 else await reader.readuntil(b"\r\n\r\n")
+            while size <= LONGEST_HEAD:
+                line = await reader.readuntil(b"\n" if bare_ends else b"\r\n")
+                size += len(line)
+                line = line.removesuffix(b"\n").removesuffix(b"\r")
+                if line:
+                    lines.append(line)
+                elif lines:
+                    return b"\r\n".join(lines)
         except asyncio.IncompleteReadError as error:
-            if error.partial.strip():
+            if lines or error.partial.strip():
                 raise BrokenMessageError("A head ended before its end.") from error
             return None
         except asyncio.LimitOverrunError as error:
-            raise BrokenMessageError(f"A head is longer than {LONGEST_HEAD} bytes.") from error
-    return head[:-4]
+            raise BrokenMessageError(TOO_LONG) from error
+    raise BrokenMessageError(TOO_LONG)
 
 
 async def read_body(reader: asyncio.StreamReader, length: Length) -> AsyncIterator[bytes]:
@@ -75,20 +94,20 @@ async def read_body(reader: asyncio.StreamReader, length: Length) -> AsyncIterat
 
 
 async def write_body(pieces: AsyncIterator[bytes], writer: asyncio.StreamWriter, length: Length) -> None:
-    """Write a body, in chunks if so framed; a receiver that does not read is waited for.
+    """Write a body, in chunks if so framed; a receiver that does not read is waited for `SILENCE_SECONDS`.
 
     Raises:
-        OSError: the connection broke.
+        OSError: the connection broke, or the receiver does not read.
     """
     async for piece in pieces:
         if length == "chunked":
             writer.write(b"%x\r\n" % len(piece) + piece + b"\r\n")
         else:
             writer.write(piece)
-        await writer.drain()
+        await _drain(writer)
     if length == "chunked":
         writer.write(b"0\r\n\r\n")
-        await writer.drain()
+        await _drain(writer)
 
 
 async def tunnel(
@@ -141,6 +160,15 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     else:
         # TLS cannot be half closed here.
         writer.close()
+
+
+async def _drain(writer: asyncio.StreamWriter) -> None:
+    try:
+        async with asyncio.timeout(SILENCE_SECONDS):
+            await writer.drain()
+    except TimeoutError as error:
+        # A silent sender is a TimeoutError, and somebody else's fault.
+        raise ConnectionAbortedError(f"nothing was read for {SILENCE_SECONDS:.0f} s") from error
 
 
 async def _read(reader: asyncio.StreamReader, most: int) -> bytes:

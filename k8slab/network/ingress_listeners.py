@@ -23,7 +23,6 @@ HTTP, HTTPS = 80, 443
 HANDSHAKE_SECONDS = 10.0
 """How long a client may take for its TLS handshake."""
 
-
 FLUSH_SECONDS = 10.0
 """How long a client may take to read what it was sent last."""
 
@@ -88,7 +87,7 @@ class IngressListeners:
         name = f"Ingress {self.plan.ingress}:{place.port}" + (" among the Pods" if place.among_pods else "")
 
         async def handle(connection: socket.socket, peer: str) -> None:
-            await self._serve(connection, Client(self._address(peer), place.port))
+            await self._serve(connection, Client(self.plan.client(peer), place.port))
 
         serving = self.acceptor.serve(name, self._opener(place), handle)
         task = asyncio.get_running_loop().create_task(serving, name=name)
@@ -102,13 +101,6 @@ class IngressListeners:
             return listen_tcp(*self.plan.twin_endpoint(self.plan.ingress, place.port))
 
         return open_listener
-
-    def _address(self, peer: str) -> str:
-        """The cluster address of a client that came from a twin; its own address otherwise."""
-        try:
-            return self.plan.original(peer)
-        except ValueError:
-            return peer
 
     async def _serve(self, connection: socket.socket, client: Client) -> None:
         context = self.tls() if client.port == HTTPS else None

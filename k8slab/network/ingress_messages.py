@@ -22,10 +22,12 @@ Headers = tuple[tuple[str, str], ...]
 
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 FORBIDDEN_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+FORBIDDEN_IN_HOST = re.compile(r"[\s/\\?#@]")
 
 HOP_BY_HOP = frozenset(
     {
         "connection",
+        "http2-settings",
         "keep-alive",
         "proxy-authorization",
         "proxy-connection",
@@ -108,7 +110,8 @@ class Request:
     @property
     def expects_continue(self) -> bool:
         """Whether the client waits to be told before it sends the body."""
-        return self.head.header("expect").lower() == "100-continue" and self.length != 0
+        expected = self.head.header("expect").lower() == "100-continue"
+        return expected and self.length != 0 and self.head.version != "HTTP/1.0"
 
     @staticmethod
     def of(head: RequestHead) -> Request:
@@ -123,6 +126,8 @@ class Request:
         hosts = values(head.headers, "host")
         if len(hosts) > 1 or (not hosts and head.version != "HTTP/1.0"):
             raise BadRequestError("Wanted one Host header.")
+        if hosts and FORBIDDEN_IN_HOST.search(hosts[0]):
+            raise BadRequestError("Wanted a Host header that says a host and a port, and no more.")
         authority, target = hosts[0] if hosts else "", head.target
         if not target.startswith("/") and not (target == "*" and head.method == "OPTIONS"):
             try:
@@ -138,6 +143,9 @@ class Request:
             raise BadRequestError("HTTP/1.0 knows no chunks.")
         options = connection_options(head.headers)
         upgrade = head.header("upgrade") if "upgrade" in options and not length else ""
+        if "h2c" in (each.strip() for each in upgrade.lower().split(",")):
+            # Requests within HTTP/2 would pass unseen, past the rules and with any X-Forwarded-For.
+            upgrade = ""
         return Request(
             head=head,
             authority=authority,
@@ -195,14 +203,15 @@ class Response:
         first, *lines = head.decode("latin-1").split("\r\n")
         version, _, rest = first.partition(" ")
         status, _, reason = rest.partition(" ")
-        if not version.startswith("HTTP/1.") or not re.fullmatch(r"[1-5][0-9][0-9]", status):
+        known = version.startswith("HTTP/1.") and re.fullmatch(r"[1-5][0-9][0-9]", status)
+        if not known or FORBIDDEN_IN_VALUE.search(reason):
             raise BadResponseError(f"Wanted an HTTP/1.x status line, got {first[:80]!r}.")
         headers = []
         for line in lines:
             name, colon, value = line.partition(":")
             if not colon:
                 raise BadResponseError(f"Wanted a header, got {line[:80]!r}.")
-            headers.append((name, value.strip()))
+            headers.append((name, value.strip(" \t")))
         check_headers(tuple(headers), BadResponseError)
         return Response(int(status), reason, tuple(headers))
 

@@ -174,6 +174,19 @@ def split_path(path: str) -> tuple[str, ...]:
     return tuple(unquote(element) for element in path.split("/")[1:])
 
 
+def without_dots(elements: tuple[str, ...]) -> tuple[str, ...]:
+    """The elements of the path that is left when `.` and `..` are followed (RFC 3986, 5.2.4)."""
+    found: list[str] = []
+    for element in elements:
+        if element == "..":
+            del found[-1:]
+        elif element != ".":
+            found.append(element)
+    if elements and elements[-1] in (".", ".."):
+        found.append("")
+    return tuple(found)
+
+
 def without_last_slash(elements: tuple[str, ...]) -> tuple[str, ...]:
     """The elements of the same path without a slash at its end."""
     return elements[:-1] if elements and not elements[-1] else elements

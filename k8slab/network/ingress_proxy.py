@@ -3,7 +3,7 @@
 Each request gets a connection of its own to an endpoint chosen at random, so that requests spread over Pods
 however long the client's connection lasts. Nothing is retried. What the proxy answers itself is told apart by
 `Server: k8slab-ingress`: 404 where no rule matches, 503 without a ready endpoint, 502 where the connection
-or the response fails, 504 where the backend is silent for 60 s.
+or the response fails, 504 where the backend is silent for 60 s, 400 and 408 where the request is to blame.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ async def _response(request: Request, reader: asyncio.StreamReader, body: asynci
     """
     try:
         while True:
-            head = await read_head(reader, SILENCE_SECONDS)
+            head = await _next_head(reader, body)
             if head is None:
                 raise BadResponseError("The backend closed the connection without an answer.")
             response = Response.parse(head)
@@ -179,10 +179,28 @@ async def _response(request: Request, reader: asyncio.StreamReader, body: asynci
         raise Refused(HTTPStatus.GATEWAY_TIMEOUT, text) from error
     except (BadResponseError, BrokenMessageError, OSError) as error:
         broken = body.exception() if body.done() and not body.cancelled() else None
-        if isinstance(broken, BrokenMessageError | TimeoutError):
+        if isinstance(broken, TimeoutError):
+            text = f"408 Request Timeout: nothing more of the body came for {SILENCE_SECONDS:.0f} s."
+            raise Refused(HTTPStatus.REQUEST_TIMEOUT, text) from error
+        if isinstance(broken, BrokenMessageError):
             raise Refused(HTTPStatus.BAD_REQUEST, f"400 Bad Request: {broken}") from error
         text = "the backend broke the connection." if isinstance(error, OSError) else str(error)
         raise Refused(HTTPStatus.BAD_GATEWAY, f"502 Bad Gateway: {text}") from error
+
+
+async def _next_head(reader: asyncio.StreamReader, body: asyncio.Future[None]) -> bytes | None:
+    """The head of a backend's next response; its time to answer begins when it has the whole request.
+
+    Raises:
+        TimeoutError: it was not there in time; otherwise as `read_head`.
+    """
+    reading = asyncio.ensure_future(read_head(reader, None, bare_ends=True))
+    try:
+        await asyncio.wait((reading, body), return_when=asyncio.FIRST_COMPLETED)
+        async with asyncio.timeout(SILENCE_SECONDS):
+            return await reading
+    finally:
+        reading.cancel()
 
 
 async def _send_back(

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from k8slab.network.ingress_objects import Backend, Ingress, Path, split_path
+from k8slab.network.ingress_objects import Backend, Ingress, Path, split_path, without_dots
 
 
 class Routes:
@@ -53,7 +53,8 @@ class Routes:
         group = next((each for each in candidates(host) if each in self._paths), None)
         if group is None:
             return self._default
-        elements = split_path(path)
+        # The server behind follows them too: no rule for one path is to lead to another.
+        elements = without_dots(split_path(path))
         for each in self._paths[group]:
             if each.matches(elements):
                 return each.backend

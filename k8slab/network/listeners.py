@@ -91,10 +91,10 @@ class ServiceListeners:
             name += " among the Pods"
 
         async def handle(connection: socket.socket, peer: str) -> None:
-            await self._join(front, connection, self._client(peer))
+            await self._join(front, connection, self.dialler.plan.client(peer))
 
         if front.protocol == "UDP":
-            relay = DatagramRelay(front, self.dialler, self.responders, self._client)
+            relay = DatagramRelay(front, self.dialler, self.responders, self.dialler.plan.client)
             serving = relay.serve(name, self._opener(place))
         else:
             serving = self.acceptor.serve(name, self._opener(place), handle)
@@ -118,13 +118,6 @@ class ServiceListeners:
             return listen_tcp(*self.dialler.plan.twin_endpoint(front.address, front.port))
 
         return open_socket
-
-    def _client(self, peer: str) -> str:
-        """The cluster address of a client that came from a twin; its own address otherwise."""
-        try:
-            return self.dialler.plan.original(peer)
-        except ValueError:
-            return peer
 
     async def _join(self, front: Front, connection: socket.socket, client: str) -> None:
         if self.dialler.table.rule(front) is None and (said := self._health.answer(front)) is not None:

@@ -96,6 +96,7 @@ class NodeTable:
         ]
         if not found:
             return None
-        pods = (item.get("spec") or {}).get("podCIDR")
+        pods = str((item.get("spec") or {}).get("podCIDR") or "")
         zone = str(labels.get(ZONE_LABEL) or "")
-        return NodePlace(name, found[0], IPv4Network(pods) if pods else None, zone)
+        # A Node that somebody wrote by hand may have an IPv6 range, in which no Pod of this network is.
+        return NodePlace(name, found[0], IPv4Network(pods) if pods and ":" not in pods else None, zone)

@@ -111,6 +111,6 @@ def _load_balancer(item: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _sources(spec: Mapping[str, Any]) -> tuple[IPv4Network, ...]:
-    # The API checks them; IPv6 ones can let in nobody here.
+    # The API checks them. Where all are IPv6 nobody is shut out, as by kube-proxy (pkg/proxy/serviceport.go).
     ranges = (str(each).strip() for each in spec.get("loadBalancerSourceRanges") or ())
     return tuple(IPv4Network(each, strict=False) for each in ranges if ":" not in each)

@@ -204,12 +204,16 @@ class Agent:
             # One Pod's trouble must not end the node; what is known stands in the log.
             log.exception("the worker of %s failed", pod_spec.name_of(worker.pod))
             await asyncio.sleep(1.0)
+            self._lives.pop(worker.uid, None)
+            records = [run for runs in worker.runs.by_name.values() for run in runs]
+            self._known[worker.uid] = (worker.setup.address, records)
             if not worker.vanished:
-                self._lives.pop(worker.uid, None)
-                records = [run for runs in worker.runs.by_name.values() for run in runs]
-                self._known[worker.uid] = (worker.setup.address, records)
                 self._take_up(worker.pod)
                 return
+            self.workers.pop(worker.uid, None)
+            if self._pods_synced:
+                self._end_orphans()
+            return
         self.workers.pop(worker.uid, None)
         self._lives.pop(worker.uid, None)
 

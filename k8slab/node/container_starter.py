@@ -31,9 +31,13 @@ from k8slab.node.quantity import bytes_of
 from k8slab.node.runtime_client import RuntimeGoneError, RuntimeRefusedError
 from k8slab.node.security_context import RootRefusedError, security
 from k8slab.node.service_variables import service_variables
-from k8slab.node.volumes import Mount, VolumeError
+from k8slab.node.volume_mounts import Mount, VolumeError, real
 
-CONFIG_ERRORS = (MissingConfigError, UnknownFieldError, VolumeError, UnknownImageError, RootRefusedError)
+CONFIG_ERRORS = (
+    *(MissingConfigError, UnknownFieldError, VolumeError, UnknownImageError, RootRefusedError),
+    # A volume's files are the Pod's: they may be unreadable, or the disk full.
+    OSError,
+)
 """What makes a container `CreateContainerConfigError`."""
 
 NEVER_EXECUTED = "StartError"
@@ -225,8 +229,8 @@ class ContainerStarter:
         """Where a file of a volume lies on this host, for environment variables that stand in it."""
         if not any(each["name"] == volume for each in pod["spec"].get("volumes") or []):
             raise MissingConfigError(f'cannot find the volume "{volume}" referenced by FileKeyRef')
-        folder = self._node.volumes.path(pod, volume).resolve()
-        file = (folder / path).resolve()
+        folder = real(self._node.volumes.path(pod, volume))
+        file = real(folder / path)
         if not file.is_relative_to(folder):
             raise MissingConfigError(f'the path "{path}" leads out of the volume "{volume}"')
         return file

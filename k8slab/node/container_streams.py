@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,26 +54,32 @@ class ContainerStreams:
     async def _readable(self, descriptor: int) -> bool:
         """Wait until an output may have something; False if nothing more is to be expected."""
         loop = asyncio.get_running_loop()
-        waiting = asyncio.create_task(_ready(loop.add_reader, loop.remove_reader, descriptor))
+        arrived: asyncio.Future[None] = loop.create_future()
+
+        def told() -> None:
+            if not arrived.done():
+                arrived.set_result(None)
+
+        loop.add_reader(descriptor, told)
         try:
-            either: set[asyncio.Future[Any]] = {waiting, self.exit_code}
+            either: set[asyncio.Future[Any]] = {arrived, self.exit_code}
             if not self.exit_code.done():
                 await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if not waiting.done():
-                await asyncio.wait({waiting}, timeout=LINGER_SECONDS)
-            return waiting.done()
+            if not arrived.done():
+                await asyncio.wait({arrived}, timeout=LINGER_SECONDS)
+            return arrived.done()
         finally:
-            waiting.cancel()
+            # Before the descriptor is closed: its number may be another one's a moment later.
+            loop.remove_reader(descriptor)
 
     async def write(self, data: bytes) -> bool:
         """Write to the program's input; False if nobody reads it any more."""
-        loop = asyncio.get_running_loop()
         view = memoryview(data)
         while view and self.stdin in self._open:
             try:
                 view = view[os.write(self.stdin, view) :]
             except BlockingIOError:
-                await _ready(loop.add_writer, loop.remove_writer, self.stdin)
+                await _writable(self.stdin)
             except OSError:
                 return False
         return not view
@@ -97,16 +103,14 @@ class ContainerStreams:
             os.close(descriptor)
 
 
-async def _ready(
-    add: Callable[[int, Callable[[], object]], None], remove: Callable[[int], object], descriptor: int
-) -> None:
-    """Wait until the event loop says that a descriptor can be read or written."""
-    event = asyncio.Event()
-    add(descriptor, event.set)
+async def _writable(descriptor: int) -> None:
+    """Wait until a descriptor can be written to."""
+    loop, event = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_writer(descriptor, event.set)
     try:
         await event.wait()
     finally:
-        remove(descriptor)
+        loop.remove_writer(descriptor)
 
 
 @asynccontextmanager

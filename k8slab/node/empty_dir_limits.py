@@ -49,14 +49,14 @@ def excess(wanted: Mapping[str, str], folders: Mapping[str, Path]) -> str:
 
 
 def used_bytes(folder: Path) -> int:
-    """The bytes that a folder and all below it take on the disk; what vanishes meanwhile is not counted."""
+    """The bytes that a folder and all below it take on the disk; what cannot be looked at is not counted."""
     seen: set[tuple[int, int]] = set()
     total = 0
     for parent, folders, files in os.walk(folder):
         for path in [parent, *(os.path.join(parent, name) for name in (*files, *folders))]:
             try:
                 found = os.lstat(path)
-            except FileNotFoundError:
+            except (FileNotFoundError, PermissionError):
                 continue
             if (found.st_dev, found.st_ino) not in seen:
                 seen.add((found.st_dev, found.st_ino))

@@ -5,6 +5,8 @@ Grammar and texts: pkg/kubelet/util/env/env_util.go of Kubernetes 1.36, a strict
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +26,10 @@ def read_variable(path: Path, key: str) -> str:
         EnvFileError: the file cannot be read, or does not parse before the variable was found.
     """
     try:
-        text = path.read_text()
+        if not path.is_file():
+            # Reading a pipe would wait for its writer, and the whole node with it.
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        text = path.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
         raise EnvFileError(f'failed to open environment variable file "{path}": {error}') from error
     for name, value in variables(text):
@@ -42,7 +47,8 @@ def variables(text: str) -> Iterator[tuple[str, str]]:
     Raises:
         EnvFileError: a line does not parse; reached as the iteration comes to it.
     """
-    lines = enumerate(text.splitlines(), 1)
+    # As Go's bufio.ScanLines has it: nothing else ends a line.
+    lines = enumerate((each.removesuffix("\r") for each in text.removesuffix("\n").split("\n")), 1)
     for number, line in lines:
         line = line.lstrip(" \t")
         if not line or line.startswith("#"):

@@ -70,7 +70,7 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
         elif kind == GOAWAY or (kind == RESET and stream == STREAM):
             raise CallFailedError("the server ended the call")
         elif kind == DATA and stream == STREAM:
-            data += payload[1 : len(payload) - payload[0]] if flags & PADDED else payload
+            data += payload[1 : len(payload) - payload[0]] if flags & PADDED and payload else payload
         if stream == STREAM and kind in (DATA, HEADERS) and flags & END_STREAM:
             break
     if len(data) < 5 or len(data) < 5 + int.from_bytes(data[1:5], "big"):

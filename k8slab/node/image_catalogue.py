@@ -32,7 +32,7 @@ def catalogue() -> list[ImageEntry]:
     """All entries: the user's own first, then the kit's.
 
     Raises:
-        ManifestError: a catalogue does not parse; the message names the file and the place.
+        ManifestError: a catalogue cannot be read or does not parse; the message names file and place.
     """
     own = user_catalogue()
     entries = list(_entries(own, own.stat().st_mtime_ns)) if own.is_file() else []
@@ -42,7 +42,11 @@ def catalogue() -> list[ImageEntry]:
 @lru_cache(maxsize=8)
 def _entries(path: Path, changed: int) -> tuple[ImageEntry, ...]:
     # `changed` is part of the key, so that an edited file is read again.
-    return tuple(read_entries(path.read_text(), str(path)))
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(f"The image catalogue {path} cannot be read: {error}.", "Correct it.") from error
+    return tuple(read_entries(text, str(path)))
 
 
 def read_entries(text: str, where: str) -> list[ImageEntry]:

@@ -242,7 +242,10 @@ def _content(program: Program, search: str, env: Mapping[str, str]) -> Content:
     counts = bool(own) and (program.program == "host" or not program.files)
     found = shutil.which(kit_path(own[0]), path=search) if counts else None
     paths = [*([found] if found else ()), *map(kit_path, (*program.files, *program.content.values()))]
-    return content(tuple(paths), (own, *sorted(env.items())))
+    try:
+        return content(tuple(paths), (own, *sorted(env.items())))
+    except OSError as error:
+        raise UnknownImageError(f"What runs for this image cannot be read: {error}.") from error
 
 
 def content_mounts(plan: ImagePlan, targets: Iterable[str]) -> list[dict[str, Any]]:

@@ -109,8 +109,7 @@ class KubeletApi:
         return web.json_response({"kubeletconfig": self._source.configuration()})
 
     async def _not_served(self, request: web.Request) -> web.Response:
-        word = request.path.split("/")[1]
-        code, reason, text = refusal(word, self._name)
+        code, reason, text = refusal(request.path.lstrip("/"), self._name)
         status = {
             "kind": "Status",
             "apiVersion": "v1",
@@ -123,17 +122,17 @@ class KubeletApi:
         return web.json_response(status, status=code)
 
 
-def refusal(word: str, node: str) -> tuple[int, str, str]:
+def refusal(path: str, node: str) -> tuple[int, str, str]:
     """What is said of a path that is not served. Pure.
 
     Args:
-        word: its first part.
+        path: the path, without the slash in front.
         node: the node's name.
 
     Returns:
         HTTP status code, the reason of a Status, and a sentence.
     """
-    if word == "logs":
+    if path.split("/")[0] == "logs":
         text = "logs endpoint is disabled. A process node has no /var/log of its own"
         return (
             405,
@@ -141,7 +140,7 @@ def refusal(word: str, node: str) -> tuple[int, str, str]:
             f"{text}; the agent's own log is logs/{node}-agent.log in the cluster's folder.",
         )
     served = "/healthz, /pods, /configz, /stats/summary, /metrics and /metrics/resource"
-    return 501, "NotImplemented", f"k8slab's nodes do not serve /{word}; they serve {served}."
+    return 501, "NotImplemented", f"k8slab's nodes do not serve /{path}; they serve {served}."
 
 
 def _user(request: web.Request) -> str:

@@ -198,20 +198,20 @@ class SpdyClient:
         channels = [channel for channel in (STDIN, RESIZE) if channel in self._streams]
         pumps = [asyncio.create_task(pump(channel)) for channel in channels]
         gone = asyncio.create_task(self._connection.ended.wait())
+        getting = asyncio.create_task(arrived.get())
         try:
             while True:
-                getting = asyncio.create_task(arrived.get())
                 await asyncio.wait({getting, gone}, return_when=asyncio.FIRST_COMPLETED)
                 if not getting.done():
-                    getting.cancel()
                     return
                 channel, data = getting.result()
+                getting = asyncio.create_task(arrived.get())
                 if data or channel == STDIN:
                     yield channel, data
         finally:
-            for task in (*pumps, gone):
+            for task in (*pumps, gone, getting):
                 task.cancel()
-            await asyncio.gather(*pumps, gone, return_exceptions=True)
+            await asyncio.gather(*pumps, gone, getting, return_exceptions=True)
 
     async def send(self, channel: int, data: bytes) -> None:
         """Send output; kinds that were not asked for are left out."""

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 CHUNK = 1 << 16
+MOST_LOOKS = 1000
+"""How often a folder is looked at in which the next file is being made; its writer may have been killed."""
 
 
 def was_rotated(file: BinaryIO, path: Path) -> bool:
@@ -30,7 +32,7 @@ def successor(file: BinaryIO, path: Path) -> BinaryIO | None:
         It, opened; None if the log is gone altogether.
     """
     known = os.fstat(file.fileno()).st_ino
-    while True:
+    for _ in range(MOST_LOOKS):
         before = _in_order(path)
         if not before:
             return None
@@ -46,6 +48,7 @@ def successor(file: BinaryIO, path: Path) -> BinaryIO | None:
                 return following
             # Rotated again just now: what was opened may be the one after the next.
             following.close()
+    return None
 
 
 def _in_order(path: Path) -> list[tuple[int, Path]]:

@@ -12,6 +12,7 @@ import errno
 import os
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +59,21 @@ class NodeTree:
             OSError: links lead in a circle.
         """
         if not self._furnished:
-            for name in FOLDERS:
-                (self._root / name).mkdir(parents=True, exist_ok=True)
-            for name in ("tmp", "var/tmp"):
-                (self._root / name).chmod(0o1777)
-            self._furnished = True
+            self._furnish()
         return self._walk(path)
+
+    def _furnish(self) -> None:
+        """Make the folders that lack.
+
+        A Pod may have put links or files in their place: those stay, and who asks for them is told.
+        """
+        for name in FOLDERS:
+            with suppress(OSError):
+                self._walk(name).mkdir(parents=True, exist_ok=True)
+        for name in ("tmp", "var/tmp"):
+            with suppress(OSError):
+                self._walk(name).chmod(0o1777)
+        self._furnished = True
 
     def _walk(self, path: str) -> Path:
         """Follow links as if the tree were the root, so that none leads out of it."""

@@ -18,6 +18,10 @@ Reference = tuple[str, str, str]
 PLURALS = {"configmap": "configmaps", "secret": "secrets"}
 
 
+class ReleasedError(Exception):
+    """An object that nobody needs any more; nothing will be known of it."""
+
+
 class ObjectCache:
     """The objects that are in use, and who is to hear of their changes.
 
@@ -55,9 +59,14 @@ class ObjectCache:
         """The object as it is now, or None if there is none; it must be held.
 
         Waits until the API server said whether it exists.
+
+        Raises:
+            ReleasedError: it was let go meanwhile.
         """
         watched = self._watched[reference]
         await watched.synced.wait()
+        if not watched.users:
+            raise ReleasedError("/".join(reference))
         return watched.object
 
     async def close(self) -> None:
@@ -73,6 +82,7 @@ class ObjectCache:
         watched.users.pop(user, None)
         if not watched.users:
             watched.task.cancel()
+            watched.synced.set()
             del self._watched[reference]
 
 

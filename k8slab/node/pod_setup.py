@@ -11,6 +11,7 @@ from k8slab.node import environment, pod_spec
 from k8slab.node.empty_dir_limits import EVICTED, GRACE_SECONDS, LOOK_SECONDS, excess, limits
 from k8slab.node.environment import Lookup
 from k8slab.node.node_context import NodeContext
+from k8slab.node.object_cache import ReleasedError
 from k8slab.node.pod_files import pod_domain
 from k8slab.node.pod_spec import Pod
 from k8slab.node.runtime_client import RuntimeRefusedError
@@ -97,7 +98,7 @@ class PodSetup:
             except ClusterStateError as error:
                 self._sandbox_failed(str(error))
                 return False
-        # A kubelet waits for the volumes before it has the sandbox made (`SyncPod` in pkg/kubelet/kubelet.go).
+        # A kubelet waits for the volumes, and then makes the sandbox (`SyncPod` in pkg/kubelet/kubelet.go).
         if self._is_blocked():
             return False
         return await self._ensure_volumes() and await self._ensure_sandbox()
@@ -187,8 +188,14 @@ class PodSetup:
         return True
 
     async def lookup(self) -> Lookup:
-        """The ConfigMaps and Secrets that the Pod names, as they are now."""
+        """The ConfigMaps and Secrets that the Pod names, as they are now.
+
+        Raises:
+            ReleasedError: the Pod is gone from the API.
+        """
         pod = self._worker.pod
+        if self._worker.vanished:
+            raise ReleasedError(pod_spec.name_of(pod))
         namespace = pod["metadata"]["namespace"]
         named = set(volume_references(pod))
         for container in (

@@ -24,6 +24,7 @@ from k8slab.node.container_starter import RELIST_SECONDS, ContainerStarter
 from k8slab.node.container_status import ContainerFacts
 from k8slab.node.field_values import Surroundings
 from k8slab.node.node_context import NodeContext
+from k8slab.node.object_cache import ReleasedError
 from k8slab.node.pod_ending import PodEnding
 from k8slab.node.pod_resizing import PodResizing
 from k8slab.node.pod_setup import PodSetup
@@ -90,6 +91,8 @@ class PodWorker:
         """Take note that the Pod is no longer in the API."""
         self.vanished = True
         self.writer.gone = True
+        # The node may no longer read what the Pod named, so an answer might never come.
+        self.node.objects.release(self.uid)
         self.wake()
 
     def wake(self) -> None:
@@ -111,6 +114,8 @@ class PodWorker:
                     await self._sync()
                 except RuntimeGoneError:
                     await self.node.runtime.connected.wait()
+                    continue
+                except ReleasedError:
                     continue
                 if self.ending.finished:
                     break

@@ -6,7 +6,9 @@ Results and texts are those of pkg/kubelet/prober/prober.go and pkg/probe of Kub
 from __future__ import annotations
 
 import asyncio
+import json
 import shlex
+import socket
 import ssl
 from dataclasses import dataclass
 from typing import Any
@@ -102,7 +104,9 @@ def expanded(argv: list[str], container: Container) -> list[str]:
 def _port(action: dict[str, Any], target: ProbeTarget) -> int:
     port = pod_spec.resolve_port(target.spec, action["port"])
     if port is None:
-        raise ProbeError(f"couldn't find port: {action['port']!r} in container {target.spec['name']}")
+        # A name that no port bears is tried as a number (pkg/probe/util.go, ResolveContainerPort).
+        quoted = json.dumps(action["port"], ensure_ascii=False)
+        raise ProbeError(f"strconv.Atoi: parsing {quoted}: invalid syntax")
     return port
 
 
@@ -167,7 +171,7 @@ async def _tcp(
             _, writer = await connections.dial(host, port)
     except TimeoutError:
         return ProbeOutcome(False, f"dial tcp {host}:{port}: i/o timeout")
-    except OSError as error:
+    except (OSError, ValueError) as error:
         return ProbeOutcome(False, dial_text(error, host, port))
     writer.close()
     return ProbeOutcome(True)
@@ -215,8 +219,10 @@ async def _command(
     except TimeoutError:
         return ProbeOutcome(False, f'command timed out: "{shlex.join(argv)}" timed out after {timeout:g}s')
     except RuntimeRefusedError as error:
-        # A program that is not there fails the probe in life as well.
-        return ProbeOutcome(False, str(error))
+        # containerd's ExecSync fails, and what is no exit code is no result (pkg/probe/exec/exec.go):
+        # a program that is not there makes a container neither unhealthy nor restarted.
+        text = f"rpc error: code = Unknown desc = failed to exec in container: failed to start exec: {error}"
+        raise ProbeError(text) from error
     except RuntimeGoneError as error:
         raise ProbeError(str(error)) from error
     return ProbeOutcome(exit_code == 0, output)
@@ -231,6 +237,8 @@ def dial_text(error: Exception, host: str, port: int) -> str:
             return "EOF"
         case ConnectionResetError():
             return f"read tcp {host}:{port}: read: connection reset by peer"
+        case socket.gaierror():
+            return f"dial tcp: lookup {host}: no such host"
         case OSError() if error.errno:
             text = (error.strerror or str(error)).lower()
             return f"dial tcp {host}:{port}: connect: {text}"

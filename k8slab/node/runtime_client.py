@@ -106,9 +106,12 @@ class RuntimeConnection:
         line = json.dumps({"id": number, "op": op, **fields}).encode() + b"\n"
         try:
             async with self._sending:
-                await asyncio.get_running_loop().sock_sendall(self._socket, line)
+                # Lost while others were sending: the future says so.
+                if self._socket is not None:
+                    await asyncio.get_running_loop().sock_sendall(self._socket, line)
             answer = await future
         except OSError as error:
+            self._waiting.pop(number, None)
             self.close()
             raise RuntimeGoneError(f"The node's runtime does not answer: {error}.") from error
         finally:
@@ -198,9 +201,16 @@ class RuntimeClient:
             RuntimeGoneError: there is no connection, or it was lost.
             RuntimeRefusedError: the runtime said no.
         """
-        if self._connection is None:
+        connection = self._connection
+        if connection is None:
             raise RuntimeGoneError("The node's runtime does not answer.")
-        return await self._connection.ask(op, **fields)
+        try:
+            return await connection.ask(op, **fields)
+        except RuntimeGoneError:
+            # At once: who waits for `connected` now and goes on without a pause would let nobody else run.
+            if connection is self._connection:
+                self.connected.clear()
+            raise
 
     async def session(self, on_event: Callable[[Message], None]) -> RuntimeConnection:
         """A connection of its own, for a request that is answered with file descriptors.

@@ -159,8 +159,13 @@ def _terminal(pid: int) -> tuple[list[int], list[int]]:
         # A container without /dev/ptmx gets a terminal all the same; it has no name inside.
         master, slave = os.openpty()
         return [slave], [master]
-    ioctl(master, TIOCSPTLCK, struct.pack("i", 0))
-    return [ioctl(master, TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY)], [master]
+    try:
+        ioctl(master, TIOCSPTLCK, struct.pack("i", 0))
+        return [ioctl(master, TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY)], [master]
+    except OSError:
+        # What lies there is the container's to choose.
+        os.close(master)
+        raise
 
 
 def _pipes(stdin: bool) -> tuple[list[int], list[int]]:

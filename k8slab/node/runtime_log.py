@@ -84,17 +84,19 @@ class ContainerLog:
                 print(f"log lines are lost in {self.path}: {error}", flush=True)
 
     def _rotate(self) -> None:
-        os.close(self._descriptor)
-        self._descriptor = -1
+        """Begin a new file. Where that fails, as on a full disk, the old one goes on until the next try."""
         moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime(self._clock() / 1e9))
         target = self.path.with_name(f"{self.path.name}.{moment}")
         number = 0
         while target.exists():
             number += 1
             target = self.path.with_name(f"{self.path.name}.{moment}.{number}")
-        self.path.rename(target)
+        if self.path.exists():
+            self.path.rename(target)
         rotated = self.path.parent.glob(f"{self.path.name}.*")
         newest = sorted(rotated, key=lambda file: file.stat().st_mtime_ns, reverse=True)
         for old in newest[MOST_FILES - 1 :]:
             old.unlink()
-        self._descriptor = self._open()
+        fresh = self._open()
+        os.close(self._descriptor)
+        self._descriptor = fresh

@@ -86,12 +86,13 @@ class Pods:
         """Make a Pod's sandbox, or make it again after the runtime was restarted.
 
         Raises:
-            Refusal: its network could not be set up.
+            Refusal: its network could not be set up, or its name is too long for the folder of its logs.
         """
         async with self._turns[uid]:
             pod = self.pods.get(uid)
             if pod is None:
                 pod = Pod(uid, name, namespace, hostname, address, time.time())
+                self._make_log_folder(pod)
                 self._journal.save(pod)
                 self.pods[uid] = pod
             try:
@@ -102,6 +103,18 @@ class Pods:
                     self._journal.remove(pod)
                 raise
             return pod
+
+    def _make_log_folder(self, pod: Pod) -> None:
+        """Make the folder of a Pod's logs before its sandbox, as a kubelet does.
+
+        Namespace, name and uid make one file name there, so a long name fails on a kubelet as well
+        (`createPodSandbox` in pkg/kubelet/kuberuntime/kuberuntime_sandbox.go, `BuildPodLogsDirectory`).
+        """
+        folder = self._journal.logs(pod)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Refusal(f"mkdir {folder}: {(error.strerror or '').lower()}", "LogFolder") from error
 
     async def remove_pod(self, uid: str) -> None:
         """Kill what is left of a Pod and remove all of it. A Pod that is not there is fine."""

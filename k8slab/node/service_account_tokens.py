@@ -6,17 +6,23 @@ four fifths of its life are over or it is a day old.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 
 from k8slab.api_client import ApiClient
+from k8slab.errors import ApiError
 from k8slab.node.pod_spec import Pod
 
 DEFAULT_LIFETIME = 3600
 LONGEST_AGE = 24 * 3600.0
+
+PATIENCE = (0.05, 0.1, 0.2)
+"""Pauses in seconds between attempts that are forbidden."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,7 @@ class ServiceAccountTokens:
         if known is not None and time.time() < known.renew_at:
             return known
         account = pod["spec"].get("serviceAccountName") or "default"
-        answer = await self._client.create(
+        answer = await self._asked(
             f"/api/v1/namespaces/{metadata['namespace']}/serviceaccounts/{account}/token",
             {
                 "apiVersion": "authentication.k8s.io/v1",
@@ -85,6 +91,21 @@ class ServiceAccountTokens:
         token = Token(answer["status"]["token"], renew_at)
         self._tokens[key] = token
         return token
+
+    async def _asked(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a request, asked again while the API server has not yet seen where the Pod is.
+
+        Its admission plugin NodeRestriction knows Pods by a watch of its own, which may be slower than this
+        node's. A kubelet's volume manager looks every 100 ms and so seldom comes too early.
+        """
+        for pause in PATIENCE:
+            try:
+                return await self._client.create(path, request)
+            except ApiError as error:
+                if error.status != HTTPStatus.FORBIDDEN:
+                    raise
+                await asyncio.sleep(pause)
+        return await self._client.create(path, request)
 
     def forget(self, uid: str) -> None:
         """Drop the tokens of a Pod that is gone."""

@@ -46,8 +46,9 @@ class StatusWriter:
         if status == self.wanted and not again:
             return
         self.wanted = status
-        self._idle.clear()
-        self._changed.set()
+        if not self.gone:
+            self._idle.clear()
+            self._changed.set()
 
     async def flushed(self) -> bool:
         """Wait until the latest status is written; whether the Pod still exists."""
@@ -83,6 +84,8 @@ class StatusWriter:
                 continue
             if not self._changed.is_set():
                 self._idle.set()
+        # Nothing will be written any more: nobody is to wait for it.
+        self._idle.set()
 
 
 def covers(actual: Any, wanted: Any) -> bool:

@@ -7,6 +7,7 @@ pkg/volume/util/nested_volumes.go of Kubernetes 1.36.
 
 from __future__ import annotations
 
+import os
 import posixpath
 import shutil
 from collections.abc import Iterator, Mapping
@@ -134,22 +135,25 @@ def prepare_sub_path(volume: Path, path: str, mount: str, container: str) -> Pat
         VolumeError: it cannot be made, or a link leads out of the volume.
     """
     place = volume / path
-    whole = volume.resolve()
-    problem = f'failed to prepare subPath for volumeMount "{mount}" of container "{container}"'
-    if not place.resolve().is_relative_to(whole):
-        raise VolumeError(problem)
-    if not place.exists():
-        mode = volume.stat().st_mode & 0o7777
-        try:
+    if not real(place).is_relative_to(real(volume)):
+        raise VolumeError(f'failed to prepare subPath for volumeMount "{mount}" of container "{container}"')
+    try:
+        if not place.exists():
+            mode = volume.stat().st_mode & 0o7777
             for number in range(1, len(Path(path).parts) + 1):
                 folder = volume.joinpath(*Path(path).parts[:number])
                 if not folder.is_dir():
                     folder.mkdir()
                     folder.chmod(mode)
-        except OSError as error:
-            text = f'failed to create subPath directory for volumeMount "{mount}" of container "{container}"'
-            raise VolumeError(text) from error
-    return place.resolve()
+    except OSError as error:
+        text = f'failed to create subPath directory for volumeMount "{mount}" of container "{container}"'
+        raise VolumeError(text) from error
+    return real(place)
+
+
+def real(path: Path) -> Path:
+    """A path without links; one whose links lead in a circle stays, and cannot be opened."""
+    return Path(os.path.realpath(path))
 
 
 def copied(source: Path, target: Path) -> Path:

@@ -39,8 +39,6 @@ from k8slab.node.volume_mounts import (
     used_volumes,
 )
 
-__all__ = ["Mount", "VolumeError", "Volumes"]
-
 log = logging.getLogger(__name__)
 
 OFFERED = (

@@ -148,10 +148,15 @@ def test_a_thousand_variables_and_an_argument_of_100_kb(cluster: ClusterUnderTes
 
 
 def test_names_as_long_as_they_may_be(cluster: ClusterUnderTest) -> None:
-    """k8s.io/apimachinery/pkg/util/validation: 253 for a subdomain, 63 for a label (hostname: 63 as well)."""
+    """253 characters for a Pod, 63 for the others (k8s.io/apimachinery/pkg/util/validation/validation.go).
+
+    A kubelet's folder for logs is named after namespace, name and uid (`BuildPodLogsDirectory` in
+    pkg/kubelet/kuberuntime/helpers.go), so that a Pod whose three are longer than a file name does not run.
+    """
     space = f"t-{uuid4().hex}{uuid4().hex}"[:63]
-    name = ".".join("p" * 62 for _ in range(4)) + "pp"
-    assert (len(space), len(name)) == (63, 253)
+    name = ".".join("p" * 62 for _ in range(3))[: 255 - len(space) - len("__") - 36]
+    longest = ".".join("p" * 62 for _ in range(4)) + "pp"
+    assert (len(space), len(name), len(longest)) == (63, 154, 253)
     container, volume = "c" * 63, "v" * 63
     cluster.kubectl(f"create namespace {space}")
     try:
@@ -164,6 +169,11 @@ def test_names_as_long_as_they_may_be(cluster: ClusterUnderTest) -> None:
         manifest = json.loads(pod("x", main, volumes=[{"name": volume, "emptyDir": {}}]))
         manifest["metadata"] |= {"name": name, "labels": {"l" * 63: "w" * 63}}
         run_ready(cluster, space, json.dumps(manifest))
+        apply(cluster, space, json.dumps(manifest).replace(name, longest))
+        told(cluster, space, longest, "Warning", "FailedCreatePodSandBox", "file name too long")
+        found = cluster.get(f"-n {space} pod {longest}")
+        assert status_of(found, container)["state"] == {"waiting": {"reason": "ContainerCreating"}}
+        cluster.kubectl(f"-n {space} delete pod {longest}")
         # pkg/kubelet/util/util.go and kubelet_pods.go: cut to 63 characters, and none of `-.` at the end.
         hostname = cluster.kubectl(f"-n {space} exec {name} -c {container} -- sh -c 'echo $HOSTNAME'").strip()
         assert hostname == "p" * 62

@@ -77,7 +77,8 @@ def program(cluster: RunningCluster, pod: dict[str, Any], name: str = "") -> int
     mark = f"K8SLAB_CONTAINER={identity}".encode()
     carriers = {int(entry) for entry in os.listdir("/proc") if entry.isdigit() and _carries(int(entry), mark)}
     if cluster.isolation == "plain":
-        return next(pid for pid in carriers if _parent(pid) not in carriers)
+        # A command run in the container is its sibling, and younger.
+        return min((pid for pid in carriers if _parent(pid) not in carriers), key=_started)
     # The keeper carries the mark; its child is the program, process 1 of its namespace.
     return next(
         int(entry) for entry in os.listdir("/proc") if entry.isdigit() and _parent(int(entry)) in carriers
@@ -93,9 +94,19 @@ def _carries(pid: int, mark: bytes) -> bool:
 
 
 def _parent(pid: int) -> int:
+    return _stat(pid, 1)
+
+
+def _started(pid: int) -> int:
+    """When a process began, in clock ticks since the machine did."""
+    return _stat(pid, 19)
+
+
+def _stat(pid: int, field: int) -> int:
+    """A number of /proc/<pid>/stat, counted from after the command's name; 0 if the process is gone."""
     try:
         with open(f"/proc/{pid}/stat") as file:
-            return int(file.read().rpartition(")")[2].split()[1])
+            return int(file.read().rpartition(")")[2].split()[field])
     except OSError:
         return 0
 

@@ -125,6 +125,20 @@ async def until(condition: Any, seconds: float = 5) -> None:
             await asyncio.sleep(0.01)
 
 
+async def test_who_waits_for_a_lost_runtime_lets_others_run(tmp_path: Path) -> None:
+    runtime = ScriptedRuntime(tmp_path / "w.sock")
+    async with runtime.serving(), connected(runtime.path, [], []) as client:
+        await client.connected.wait()
+        runtime.cut()
+        # Nothing else has run since, so the loss shows in the request itself.
+        with pytest.raises(RuntimeGoneError):
+            await client.ask("list")
+        assert not client.connected.is_set()
+        async with asyncio.timeout(5):
+            await client.connected.wait()
+        assert (await client.ask("list"))["pods"] == []
+
+
 async def test_a_runtime_that_comes_late_and_goes(tmp_path: Path) -> None:
     told: list[dict[str, Any]] = []
     counts: list[int] = []
@@ -311,4 +325,17 @@ async def test_a_pod_that_is_gone_needs_no_status() -> None:
     api.failures = [NotFoundError(404, "NotFound", "gone")]
     async with running(writer.run()):
         writer.write({"phase": "Failed"})
+        assert not await asyncio.wait_for(writer.flushed(), 5)
+        writer.write({"phase": "Succeeded"})
+        assert not await asyncio.wait_for(writer.flushed(), 5)
+
+
+async def test_a_pod_that_goes_while_the_server_is_away_needs_no_status() -> None:
+    api: Any = RecordingClient()
+    writer = StatusWriter(api, POD)
+    api.failures = [ApiError(0, "Unreachable", "gone")] * 100
+    async with running(writer.run()):
+        writer.write({"phase": "Failed"})
+        await until(lambda: len(api.failures) < 100)
+        writer.gone = True
         assert not await asyncio.wait_for(writer.flushed(), 5)

@@ -111,6 +111,16 @@ async def test_a_refused_address_comes_when_it_is_free(api: FakeApi) -> None:
     ]
 
 
+async def test_who_waits_hears_of_an_address_that_its_holder_gave_up_for_another(api: FakeApi) -> None:
+    api.changes.put_nowait(Change("synced", {}))
+    api.put("a", "added", loadBalancerIP="10.7.192.9")
+    await until(lambda: api.address("a"))
+    api.put("b", "added", loadBalancerIP="10.7.192.9")
+    await until(lambda: ("b", "SyncLoadBalancerFailed") in api.reasons)
+    api.put("a", loadBalancerIP="10.7.192.10")
+    await until(lambda: (api.address("a"), api.address("b")) == ("10.7.192.10", "10.7.192.9"))
+
+
 async def test_a_refusal_of_the_api_server_is_tried_again(api: FakeApi) -> None:
     api.refusals.append(ApiError(500, "InternalError", "the test"))
     api.changes.put_nowait(Change("synced", {}))

@@ -38,6 +38,25 @@ async def test_an_object_waits_once_and_comes_again_when_it_fails(monkeypatch: p
     await asyncio.wait([working])
 
 
+async def test_of_two_pauses_the_shorter_counts() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    seen: list[str] = []
+
+    async def reconcile(key: str) -> None:
+        seen.append(key)
+
+    working = asyncio.create_task(queue.work(reconcile))
+    for seconds in (600, 0.01, 0.02, 600):
+        queue.add_after("a", seconds)
+    await until(lambda: seen == ["a"])
+    queue.add_after("a", 0.01)
+    queue.add_after("b", 0.1)
+    await until(lambda: seen[-1] == "b")
+    assert seen == ["a", "a", "b"]
+    working.cancel()
+    await asyncio.wait([working])
+
+
 class FakeApi:
     """Takes Events, after as many refusals as it is told."""
 
@@ -55,6 +74,8 @@ class FakeApi:
         return body
 
     async def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        if self.refusals:
+            raise ApiError(self.refusals.pop(0), "Test", "the test")
         self.counts.append(body["count"])
         return body
 
@@ -107,5 +128,11 @@ async def test_an_event_is_tried_again_where_that_may_help() -> None:
     recorder.record(item("late"), "Normal", "A", "a")
     await until(lambda: len(api.created) == 2)
     assert [each["involvedObject"]["name"] for each in api.created] == ["taken", "late"]
+    api.refusals = [0, 503]
+    recorder.record(item("late"), "Normal", "A", "a")
+    recorder.record(item("x" * 250), "Normal", "A", "a")
+    await until(lambda: len(api.created) == 3)
+    assert api.counts == [2], "an attempt that failed does not count"
+    assert len(api.created[2]["metadata"]["name"]) <= 253
     running.cancel()
     await asyncio.wait([running])

@@ -81,6 +81,8 @@ def test_what_is_no_health_service_fails() -> None:
     end = grpc_health.END_HEADERS | grpc_health.END_STREAM
     with pytest.raises(CallFailedError, match="answered the call with an error"):
         ask([frame(grpc_health.HEADERS, end, 1, HEADERS_SENT)])
+    with pytest.raises(CallFailedError, match="answered the call with an error"):
+        ask([frame(grpc_health.DATA, grpc_health.PADDED | grpc_health.END_STREAM, 1, b"")])
     with pytest.raises(CallFailedError, match="ended the call"):
         ask([frame(grpc_health.RESET, 0, 1, bytes(4))])
     with pytest.raises(CallFailedError, match="closed the connection"):

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from k8slab.network import ingress_proxy
+from k8slab.network import ingress_bodies, ingress_proxy
 from tests.process.ingress_bench import IngressBench, Talk, named, running_ingress
 from tests.process.lab_network import exchange, until, until_listening
 from tests.unit.ingress_manifests import item
@@ -115,6 +115,7 @@ async def test_what_the_proxy_answers_itself_keeps_the_connection(
     [
         (b"HTTP/1.0 200 OK\r\n\r\nup to the end", "1.1", b"up to the end"),
         (b"HTTP/1.0 200 OK\r\n\r\nup to the end", "1.0", b"up to the end"),
+        (b"HTTP/1.1 200 OK\nX-Own: 1\n\nup to the end", "1.1", b"up to the end"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcd", "1.1", b"abc"),
         (
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -162,6 +163,7 @@ async def test_half_a_response_is_not_taken_for_a_whole(bench: IngressBench, sen
         b"SSH-2.0-x\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
         b"HTTP/1.1 200 OK\r\nBroken header\r\n\r\n",
+        b"HTTP/1.1 200 OK\rX-Own: 1\r\n\r\n",
         b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
     ],
 )
@@ -199,7 +201,12 @@ async def test_a_silent_backend_is_504(bench: IngressBench, monkeypatch: pytest.
         b"GET /a HTTP/1.1\r\nHost: x\r\nX : y\r\n\r\n",
         b"GET /a HTTP/1.1\r\nHost: x\r\nX: a\nEvil: b\r\n\r\n",
         b"GET /a HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n",
+        b"GET /a HTTP/1.1\nHost: x\n\r\n\r\n",
         b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /a HTTP/1.1\r\nHost: x y\r\n\r\n",
+        b"GET /a HTTP/1.1\r\nHost: x/y\r\n\r\n",
+        b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\x0b\r\n\r\nabc",
+        b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: \xa0chunked\r\n\r\n0\r\n\r\n",
         b"GET /a HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 70_000 + b"\r\n\r\n",
         b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     ],
@@ -259,6 +266,15 @@ async def test_a_web_socket_passes_through(bench: IngressBench, client: aiohttp.
             assert await channel.receive_str() == f"127.0.0.1 {text}"
 
 
+async def test_no_client_gets_past_the_rules_by_changing_to_http_2(bench: IngressBench) -> None:
+    wish = b"Connection: Upgrade, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMA\r\n"
+    asked = b"GET /a HTTP/1.1\r\nHost: x\r\n" + wish + b"\r\n"
+    async with bench.serves("16.2", named("a")):
+        _, _, body = (await exchange(bench.http, asked)).partition(b"\r\n\r\n")
+    headers = {name.lower(): value for name, value in json.loads(body)["headers"].items()}
+    assert not headers.keys() & {"upgrade", "http2-settings"} and headers["connection"] == "close"
+
+
 async def test_a_slow_reader_slows_the_backend_down(bench: IngressBench) -> None:
     sent = 0
     left = asyncio.Event()
@@ -305,6 +321,55 @@ async def test_a_body_that_breaks_off_breaks_the_request(bench: IngressBench) ->
         assert answer.startswith(b"HTTP/1.1 400 ")
         await until(lambda: got)
     assert got == [None]
+
+
+async def test_the_backend_has_time_until_a_long_body_is_there(
+    bench: IngressBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingress_proxy, "SILENCE_SECONDS", 0.1)
+    async with bench.serves("16.2", named("a")):
+        reader, writer = await asyncio.open_connection(*bench.http)
+        writer.write(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nx")
+        answer = asyncio.ensure_future(reader.readuntil(b"\r\n\r\n"))
+        await asyncio.wait([answer], timeout=0.3)
+        assert not answer.done(), "the client has not yet said all"
+        writer.write(b"y")
+        assert (await answer).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+
+
+async def test_a_client_that_stops_in_the_middle_of_its_body_is_408(
+    bench: IngressBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingress_bodies, "SILENCE_SECONDS", 0.1)
+    async with bench.serves("16.2", named("a")):
+        reader, writer = await asyncio.open_connection(*bench.http)
+        writer.write(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nx")
+        assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
+        writer.close()
+
+
+async def test_a_client_that_never_reads_is_reset(
+    bench: IngressBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingress_bodies, "SILENCE_SECONDS", 0.1)
+    left = asyncio.Event()
+
+    async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        try:
+            while True:
+                writer.write(b"x" * 1_000_000)
+                await writer.drain()
+        except ConnectionError:
+            left.set()
+
+    async with bench.talks("16.2", pour):
+        _, writer = await asyncio.open_connection(*bench.http, limit=1)
+        writer.write(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+        await until(left.is_set)
+        writer.transport.abort()
 
 
 async def test_a_backend_may_answer_before_it_has_read_everything(bench: IngressBench) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
 from pathlib import Path
 
 import pytest
 
 from k8slab.node import runtime_log
+from k8slab.node.kubelet_log_files import successor
 from k8slab.node.kubelet_logs import LogOptions, LogSource, read_log
 from k8slab.node.runtime_log import ContainerLog
 
@@ -90,6 +92,33 @@ async def test_following_from_the_end_and_up_to_a_limit(tmp_path: Path) -> None:
     running = False
     assert await asyncio.wait_for(from_the_end, 5) == b"new\n"
     written.close()
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_rotation_that_fails_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = ContainerLog(tmp_path / "c" / "0.log")
+
+    def full() -> int:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(written, "_open", full)
+        written.write("stdout", b"x" * 2500 + b"\n")
+        written.write("stdout", b"meanwhile\n")
+    written.write("stdout", b"then\n")
+    written.write("stdout", b"after\n")
+    written.close()
+    assert written.path.read_bytes().endswith(b"after\n")
+    (old,) = written.path.parent.glob("0.log.*")
+    assert b"meanwhile\n" in old.read_bytes() and old.read_bytes().endswith(b"then\n")
+
+
+def test_a_writer_that_was_killed_while_it_rotated_ends_the_log(tmp_path: Path) -> None:
+    path = tmp_path / "0.log"
+    path.write_bytes(b"last\n")
+    with path.open("rb") as file:
+        path.rename(tmp_path / "0.log.20260101-000000")
+        assert successor(file, path) is None
 
 
 async def test_a_log_that_vanishes_ends_whoever_follows_it(tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import pytest
@@ -16,11 +17,13 @@ from aiohttp import web
 from k8slab.addons.metrics_access import tls
 from k8slab.addons.metrics_api import MetricsApi
 from k8slab.addons.metrics_objects import AGGREGATED
+from k8slab.addons.metrics_scraper import Scraper
 from k8slab.addons.metrics_store import Batch, MetricsStore, Point
-from k8slab.api_client import ApiClient, Identity
+from k8slab.api_client import ApiClient, Change, Identity
 from k8slab.cluster.certificates import CertificateAuthority
 from k8slab.errors import ApiError
 from k8slab.folders import ClusterFolder
+from k8slab.network.addresses import AddressPlan
 
 METRICS = "/apis/metrics.k8s.io/v1beta1"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
@@ -196,6 +199,32 @@ async def test_what_is_not_there_is_refused_as_an_api_server_refuses(served: Ser
     assert (status, body["reason"]) == (405, "MethodNotAllowed")
     status, body = await served.ask(f"{METRICS}/pods", method="POST")
     assert (status, body["reason"]) == (405, "MethodNotAllowed")
+
+
+async def test_a_node_may_go_while_it_is_asked() -> None:
+    known, gone = asyncio.Event(), asyncio.Event()
+    node = {
+        "metadata": {"name": "worker-1"},
+        "status": {
+            # Not of this cluster: nothing is really asked.
+            "addresses": [{"type": "InternalIP", "address": "192.0.2.1"}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
+        },
+    }
+
+    class Nodes:
+        async def watch(self, path: str, *, label_selector: str) -> AsyncIterator[Change]:
+            yield Change("added", node)
+            known.set()
+            await gone.wait()
+            yield Change("deleted", node)
+
+    scraper = Scraper(cast(ApiClient, Nodes()), AddressPlan(7), MetricsStore())
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(scraper.follow_nodes())
+        await known.wait()
+        tasks.create_task(scraper.round())
+        gone.set()
 
 
 async def test_discovery_comes_in_both_forms(served: Served) -> None:

@@ -84,12 +84,16 @@ def test_a_signal_reaches_the_program(bench: Bench) -> None:
     assert bench.client.try_ask("signal_container", signal="SIGNONE", **asked)["reason"] == "Invalid"
 
 
-def test_what_cannot_start_is_refused_and_leaves_nothing(bench: Bench) -> None:
+def test_a_program_that_is_not_there_has_ended_before_it_began(bench: Bench) -> None:
+    record = bench.client.ask("start_container", **bench.request(bench.pod(), ["no-such-program"]))
+    assert (record["state"], record["exit_code"], record["reason"]) == ("exited", 128, "StartError")
+    assert record["message"] == 'exec: "no-such-program": executable file not found in $PATH'
+    kept = bench.client.ask("list")["pods"][0]["containers"][0]
+    assert (kept["reason"], kept["message"]) == (record["reason"], record["message"])
+
+
+def test_what_cannot_be_made_is_refused_and_leaves_nothing(bench: Bench) -> None:
     pod = bench.pod()
-    request = bench.request(pod, ["no-such-program"])
-    answer = bench.client.try_ask("start_container", **request)
-    assert not answer["ok"] and answer["reason"] == "RunContainerError"
-    assert answer["error"] == 'exec: "no-such-program": executable file not found in $PATH'
     missing = [{"source": str(bench.path / "nothing"), "target": "/data", "read_only": False}]
     answer = bench.client.try_ask("start_container", **bench.request(pod, ["true"], mounts=missing))
     assert answer["reason"] == "CreateContainerError" and "/data" in answer["error"]

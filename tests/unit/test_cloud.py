@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network
 from typing import Any
 
 import pytest
@@ -54,8 +55,8 @@ def test_an_address_that_is_asked_for(book: AddressBook) -> None:
 
 
 def test_a_full_range_is_said() -> None:
-    book = AddressBook(AddressPlan(7).load_balancers)
-    for number in range(4094):
+    book = AddressBook(IPv4Network("10.7.192.0/28"))
+    for number in range(14):
         book.allot(str(number))
     with pytest.raises(NoAddressError, match="every address"):
         book.allot("one too many")
@@ -75,6 +76,21 @@ def test_which_services_want_an_address() -> None:
     going = service()
     going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     assert not cloud_services.wants_load_balancer(going)
+
+
+def test_the_finalizer_is_another_clouds_where_the_class_is() -> None:
+    # k8s.io/cloud-provider controllers/service/controller.go, needsCleanup
+    def finalized(**spec: Any) -> dict[str, Any]:
+        item = service(**spec)
+        item["metadata"]["finalizers"] = [cloud_services.FINALIZER]
+        return item
+
+    assert cloud_services.needs_cleanup(finalized(type="ClusterIP"))
+    assert not cloud_services.needs_cleanup(service(type="ClusterIP"))
+    foreign = finalized(loadBalancerClass="example.com/other")
+    assert not cloud_services.needs_cleanup(foreign)
+    foreign["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert cloud_services.needs_cleanup(foreign)
 
 
 def test_what_has_a_load_balancer_set_up_again() -> None:

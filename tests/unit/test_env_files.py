@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,12 @@ from k8slab.node.env_files import EnvFileError, read_variable, variables
 def test_names_quotes_lines_and_comments() -> None:
     text = "# head\n\n  A='one' # tail\nB='two\nlines'\nC= 'no'\nD=''\n"
     assert list(variables(text)) == [("A", "one"), ("B", "two\nlines"), ("C", ""), ("D", "")]
+
+
+def test_nothing_but_a_newline_ends_a_line(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes("A='a\rb\x0cc\u2028d'\r\nB='e\r\nf'\r\n".encode())
+    assert read_variable(file, "A") == "a\rb\x0cc\u2028d" and read_variable(file, "B") == "e\nf"
 
 
 @pytest.mark.parametrize(
@@ -37,5 +44,7 @@ def test_only_what_comes_before_must_parse(tmp_path: Path) -> None:
     assert read_variable(file, "A") == "x"
     with pytest.raises(EnvFileError):
         read_variable(file, "B")
-    with pytest.raises(EnvFileError, match="failed to open environment variable file"):
-        read_variable(tmp_path / "none", "A")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("none", "pipe"):
+        with pytest.raises(EnvFileError, match="failed to open environment variable file"):
+            read_variable(tmp_path / name, "A")

@@ -252,6 +252,18 @@ def test_a_catalogue_that_does_not_parse_is_named(no_catalogue_of_the_users: Pat
         resolve("busybox", [], [], "plain")
 
 
+def test_what_cannot_be_read_is_told_of_its_image_alone(no_catalogue_of_the_users: Path) -> None:
+    no_catalogue_of_the_users.write_text(
+        "images:\n- {match: [my/tool], entrypoint: [sh], files: [/proc/self/mem]}\n"
+    )
+    with pytest.raises(UnknownImageError, match="What runs for this image cannot be read: "):
+        resolve("my/tool", [], [], "plain")
+    assert resolve("busybox", [], [], "plain").argv
+    no_catalogue_of_the_users.write_bytes(b"images: \xff\xff\n")
+    with pytest.raises(ManifestError, match=f"{no_catalogue_of_the_users} cannot be read"):
+        resolve("busybox", [], [], "plain")
+
+
 @pytest.mark.parametrize(
     ("entry", "said"),
     [

@@ -43,6 +43,12 @@ def found(routes: Routes, host: str, path: str) -> str:
         ("Prefix", ["/aaa"], "/AAA", ""),
         ("Prefix", ["/tea pot"], "/tea%20pot/1", "/tea pot"),
         ("ImplementationSpecific", ["/foo"], "/foo/bar", "/foo"),
+        ("Prefix", ["/foo"], "/foo/../bar", ""),
+        ("Prefix", ["/foo"], "/foo/%2e%2E/bar", ""),
+        ("Prefix", ["/foo"], "/../bar/.././foo", "/foo"),
+        ("Exact", ["/foo/"], "/foo/bar/..", "/foo/"),
+        ("Exact", ["/foo/"], "/foo/.", "/foo/"),
+        ("Exact", ["/foo/..."], "/foo/...", "/foo/..."),
     ],
 )
 def test_paths_as_in_the_documentation(kind: str, paths: list[str], asked: str, expected: str) -> None:

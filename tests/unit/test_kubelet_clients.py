@@ -9,7 +9,16 @@ from typing import Any, cast
 import pytest
 from aiohttp import WSMessage, WSMsgType, web
 
-from k8slab.node.kubelet_clients import ERROR, RESIZE, STDIN, STDOUT, Wanted, WebSocketClient
+from k8slab.node.kubelet_clients import (
+    ERROR,
+    RESIZE,
+    STDIN,
+    STDOUT,
+    SpdyClient,
+    Wanted,
+    WebSocketClient,
+)
+from k8slab.node.kubelet_spdy import FrameWriter
 from k8slab.node.kubelet_streams import exit_status, internal_error
 
 
@@ -100,3 +109,42 @@ def test_how_a_program_that_could_not_be_joined_is_told() -> None:
     status = internal_error("error executing command in container: no")
     assert status["message"] == "Internal error occurred: error executing command in container: no"
     assert (status["status"], status["reason"], status["code"]) == ("Failure", "InternalError", 500)
+
+
+class SilentCarrier:
+    """A client that opens its streams, says one word, and then nothing."""
+
+    def __init__(self) -> None:
+        writer = FrameWriter()
+        self._frames = [
+            writer.open(1, {"streamtype": "error"}),
+            writer.open(3, {"streamtype": "stdin"}),
+            writer.data(3, b"word"),
+        ]
+
+    async def receive(self) -> bytes:
+        if not self._frames:
+            await asyncio.Event().wait()
+        return self._frames.pop(0)
+
+    async def send(self, data: bytes) -> None:
+        return None
+
+
+async def test_a_listener_that_is_cancelled_leaves_no_task_behind() -> None:
+    spdy, heard = SpdyClient(SilentCarrier(), Wanted(True, False, False, False)), asyncio.Event()
+
+    async def listen() -> None:
+        async for channel, data in spdy.incoming():
+            assert (channel, data) == (STDIN, b"word")
+            heard.set()
+
+    async with spdy.served():
+        before = asyncio.all_tasks()
+        listening = asyncio.create_task(listen())
+        await asyncio.wait_for(heard.wait(), 5)
+        await asyncio.sleep(0)
+        listening.cancel()
+        await asyncio.wait({listening})
+        assert asyncio.all_tasks() == before
+        spdy._connection.ended.set()

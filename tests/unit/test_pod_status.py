@@ -134,7 +134,18 @@ def test_an_image_that_cannot_be_had_keeps_the_pod_pending() -> None:
     ],
 )
 def test_phase_after_the_end(policy: str, exit_code: int, phase: str) -> None:
-    assert pod_status(pod(policy), facts(run(exit_code=exit_code)), {}, NOW)["phase"] == phase
+    ended = run(exit_code=exit_code)
+    over = phase != "Running"
+    assert pod_status(pod(policy), facts(ended, terminal=over), {}, NOW)["phase"] == phase
+    # status_manager.go, mergePodStatus: not terminal before the node has let go of all containers.
+    assert pod_status(pod(policy), facts(ended), {"phase": "Running"}, NOW)["phase"] == "Running"
+
+
+def test_what_the_node_ends_is_not_over_before_its_programs_are() -> None:
+    told = {"phase": "Running"}
+    status = pod_status(pod(), facts(run(), failure=("DeadlineExceeded", "too long")), told, NOW)
+    assert (status["phase"], status["reason"], status["message"]) == ("Running", None, None)
+    assert condition(status, "Ready")["reason"] == "PodFailed"
 
 
 def test_completed() -> None:
@@ -220,7 +231,8 @@ def test_init_containers_come_first() -> None:
 
 
 def test_an_init_container_that_fails_for_good_fails_the_pod() -> None:
-    assert pod_status(pod("Never", [INIT]), facts(run("prepare", exit_code=1)), {}, NOW)["phase"] == "Failed"
+    over = facts(run("prepare", exit_code=1), terminal=True)
+    assert pod_status(pod("Never", [INIT]), over, {}, NOW)["phase"] == "Failed"
     assert (
         pod_status(pod("Always", [INIT]), facts(run("prepare", exit_code=1)), {}, NOW)["phase"] == "Pending"
     )

@@ -119,6 +119,10 @@ def test_what_the_lab_itself_listens_on_is_no_front() -> None:
     table = table_of(service(externalIPs=["10.7.255.11"], ports=ports), endpoint_slice(HERE))
     assert table.fronts() == {Front("10.7.128.5", 10250)}
     assert "not served at port 10250" in table.unserved(KEY)[0]
+    for address in (PLAN.api_server, PLAN.addons):
+        table = table_of(service(externalIPs=[address], ports=[{"port": 4443}]), endpoint_slice(HERE))
+        assert address not in {front.address for front in table.fronts()}
+        assert "not served at port 4443" in table.unserved(KEY)[0]
 
 
 def test_source_ranges_shut_out_others_at_the_load_balancer_alone() -> None:
@@ -213,6 +217,7 @@ def test_a_node_is_found_by_the_addresses_on_it() -> None:
     nodes = NodeTable(PLAN)
     nodes.put(NODES[0])
     assert nodes.put(node("bare", "10.7.255.13", ""))
+    assert nodes.put(node("by-hand", "10.7.255.14", "fd00::/64"))
     assert nodes.put(node("foreign", "192.0.2.1", "10.7.28.0/22")) is False
     assert nodes.of_client("10.7.19.254").name == nodes.of_client("10.7.255.11").name == "worker-1"
     for nowhere in ("10.7.28.1", "127.0.0.1", ""):

@@ -178,6 +178,11 @@ def test_disks_follow_no_link_out_of_a_node(tmp_path: Path) -> None:
     disks.make("worker-1", "/var/lib/x")
     place = folder.node("worker-1") / "host/var/lib/x"
     assert place.stat().st_mode & 0o777 == 0o777
+    link = place.with_name("link")
+    link.symlink_to(place)
+    with pytest.raises(DiskError, match="a symbolic link"):
+        disks.make("worker-1", "/var/lib/link")
+    link.unlink()
     closed = place / "closed"
     closed.mkdir()
     (closed / "file").touch()

@@ -41,6 +41,17 @@ def test_links_of_a_node_lead_nowhere_else(tmp_path: Path) -> None:
         tree.place("/mnt/circle")
 
 
+def test_a_tree_that_a_pod_rearranged_is_furnished_within_its_bounds(tmp_path: Path) -> None:
+    host, outside = tmp_path / "host", tmp_path / "outside"
+    outside.mkdir(mode=0o700)
+    host.mkdir()
+    (host / "tmp").symlink_to(outside)
+    (host / "var").symlink_to("../outside")
+    (host / "srv").write_text("a file")
+    assert NodeTree(host).place("/mnt") == host / "mnt"
+    assert list(outside.iterdir()) == [] and outside.stat().st_mode & 0o777 == 0o700
+
+
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
@@ -181,6 +192,10 @@ def test_sub_paths(tmp_path: Path) -> None:
     (volume / "file").write_text("1")
     with pytest.raises(VolumeError, match='failed to create subPath directory for volumeMount "work"'):
         prepare_sub_path(volume, "file/x", "work", "main")
+    (volume / "circle").symlink_to("circle")
+    for path in ("circle", "n" * 300):
+        with pytest.raises(VolumeError, match='failed to create subPath directory for volumeMount "work"'):
+            prepare_sub_path(volume, path, "work", "main")
     copy = copied(volume / "file", tmp_path / "copies/0")
     (volume / "file").write_text("2")
     assert copy.read_text() == "1" and copied(volume / "file", copy).read_text() == "2"
