@@ -19,8 +19,8 @@ import yaml
 
 from k8slab.errors import ManifestError
 from k8slab.folders import write_private
-from k8slab.node.image_catalogue import read_entries, user_catalogue
-from k8slab.node.image_entries import entry_of
+from k8slab.node.images.catalogue import read_entries, user_catalogue
+from k8slab.node.images.entries import entry_of
 
 HEAD = "# Your own images, asked before the kit's; the head of k8slab/node/images.yaml describes the keys.\n"
 

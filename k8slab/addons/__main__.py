@@ -14,7 +14,10 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from k8slab.addons import cloud, metrics, network_policy, storage
+from k8slab.addons import network_policy
+from k8slab.addons.cloud import addon as cloud
+from k8slab.addons.metrics import addon as metrics
+from k8slab.addons.storage import addon as storage
 from k8slab.folders import ClusterFolder
 
 ADDONS: dict[str, Callable[[ClusterFolder], Coroutine[Any, Any, None]]] = {

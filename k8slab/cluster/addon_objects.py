@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from k8slab.addons.metrics_registration import metrics_registration
+from k8slab.addons.metrics.registration import metrics_registration
 from k8slab.addons.network_policy import network_policy_objects
-from k8slab.addons.storage_objects import storage_objects
+from k8slab.addons.storage.objects import storage_objects
 from k8slab.cluster.dns_objects import dns_objects
 from k8slab.cluster.identities import plan_of
 from k8slab.cluster.simulation_objects import simulation_objects
 from k8slab.folders import ClusterFolder, ClusterSettings
-from k8slab.network.ingress_class import ingress_class
+from k8slab.network.ingress.ingress_class import ingress_class
 
 
 def addon_objects(folder: ClusterFolder, settings: ClusterSettings) -> list[tuple[str, dict[str, Any]]]:

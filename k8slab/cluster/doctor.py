@@ -22,7 +22,7 @@ from k8slab.cluster.components.toolchain import CURE as GO_CURE
 from k8slab.cluster.components.toolchain import find_go
 from k8slab.errors import LabError
 from k8slab.folders import cache_folder, state_folder
-from k8slab.node.image_catalogue import user_catalogue
+from k8slab.node.images.catalogue import user_catalogue
 from k8slab.node.isolation import best_level
 
 State = Literal["ok", "warn", "bad"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from k8slab.node.simulated_status import MARK
+from k8slab.node.simulated.status import MARK
 
 NAME = "k8slab-simulated-pods"
 PREFIX = "/apis/admissionregistration.k8s.io/v1"

@@ -17,7 +17,7 @@ from k8slab.errors import ClusterStateError
 from k8slab.folders import ClusterFolder, ClusterSettings, remove_tree
 from k8slab.network.addresses import node_index
 from k8slab.node.node_facts import BOOT_ID
-from k8slab.node.runtime_processes import tree
+from k8slab.node.runtime.processes import tree
 from k8slab.processes import ProcessIdentity
 
 CUT_SECONDS = 5.0

@@ -13,7 +13,7 @@ from k8slab.api_client import ApiClient
 from k8slab.api_events import EventRecorder
 from k8slab.errors import LabError
 from k8slab.folders import ClusterFolder
-from k8slab.network.ingress_controller import USER
+from k8slab.network.ingress.controller import USER
 from k8slab.network.process import LabNetwork, raise_descriptor_limit
 
 

@@ -18,7 +18,7 @@ from typing import Literal, Protocol
 
 from k8slab.errors import ClusterError
 from k8slab.network.addresses import AddressPlan
-from k8slab.network.services import Endpoint, Front, ServiceTable
+from k8slab.network.services.table import Endpoint, Front, ServiceTable
 
 CONNECT_SECONDS = 10.0
 """How long an endpoint may take to accept; the kernel itself would try for two minutes."""

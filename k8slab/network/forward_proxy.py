@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from k8slab.network.acceptor import Acceptor, listen_tcp, report_end
 from k8slab.network.addresses import FORWARD_PROXY_PORT
 from k8slab.network.dialler import DialError, Dialler, NotInClusterError
+from k8slab.network.dns.names import Names, UnknownNameError
 from k8slab.network.http_head import (
     CONNECTED,
     BadRequestError,
@@ -26,7 +27,6 @@ from k8slab.network.http_head import (
     read_head,
     say_and_close,
 )
-from k8slab.network.names import Names, UnknownNameError
 from k8slab.network.pod_table import PodTable
 from k8slab.network.splice import reset, splice
 

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from k8slab.network.addresses import AddressPlan
-from k8slab.network.node_table import SIMULATED_LABEL
+from k8slab.network.services.node_table import SIMULATED_LABEL
 
 FIRST_INDEX = 2
 """Index of the first address of a range that a node gives out."""

@@ -19,17 +19,17 @@ from k8slab.folders import ClusterFolder
 from k8slab.network.acceptor import Acceptor
 from k8slab.network.addresses import API_SERVER_PORT, KUBELET_PORT, AddressPlan
 from k8slab.network.dialler import Dialler
-from k8slab.network.dns_server import DnsServer
+from k8slab.network.dns.names import Names
+from k8slab.network.dns.server import DnsServer
 from k8slab.network.egress import Egress
-from k8slab.network.endpoint_slices import SERVICE_NAME_LABEL
 from k8slab.network.forward_proxy import ForwardProxies
-from k8slab.network.ingress_controller import IngressController
-from k8slab.network.listeners import ServiceListeners
-from k8slab.network.names import Names
+from k8slab.network.ingress.controller import IngressController
 from k8slab.network.pod_table import PodTable
-from k8slab.network.service_notices import Recorder, ServiceNotices
-from k8slab.network.service_objects import Key
-from k8slab.network.services import Front, ServiceTable
+from k8slab.network.services.endpoint_slices import SERVICE_NAME_LABEL
+from k8slab.network.services.listeners import ServiceListeners
+from k8slab.network.services.notices import Recorder, ServiceNotices
+from k8slab.network.services.objects import Key
+from k8slab.network.services.table import Front, ServiceTable
 from k8slab.network.switch_client import SwitchClient
 
 log = logging.getLogger(__name__)

@@ -20,22 +20,22 @@ from k8slab.api_client import ApiClient
 from k8slab.folders import ClusterFolder, ClusterSettings
 from k8slab.network.addresses import AddressPlan
 from k8slab.network.switch_client import SwitchClient
-from k8slab.node import pod_spec
-from k8slab.node.admission import refusal
 from k8slab.node.agent_node import AgentNode
 from k8slab.node.agent_pods import AgentPods
 from k8slab.node.clock import clock_named
-from k8slab.node.container_record import ContainerRecord
-from k8slab.node.image_store import ImageStore
-from k8slab.node.kubelet_api import KubeletApi
+from k8slab.node.containers.container_record import ContainerRecord
+from k8slab.node.images.store import ImageStore
+from k8slab.node.kubelet_api.server import KubeletApi
 from k8slab.node.node_context import NodeContext, RestartClock, ServiceTable
 from k8slab.node.node_events import EventRecorder
 from k8slab.node.object_cache import ObjectCache
-from k8slab.node.pod_addresses import PodAddresses
-from k8slab.node.pod_connections import PodConnections
-from k8slab.node.pod_worker import PodWorker
-from k8slab.node.runtime_client import Message, RuntimeClient, RuntimeRefusedError
-from k8slab.node.volumes import Volumes
+from k8slab.node.pods import pod_spec
+from k8slab.node.pods.admission import refusal
+from k8slab.node.pods.pod_addresses import PodAddresses
+from k8slab.node.pods.pod_connections import PodConnections
+from k8slab.node.pods.pod_worker import PodWorker
+from k8slab.node.runtime.client import Message, RuntimeClient, RuntimeRefusedError
+from k8slab.node.volumes.volumes import Volumes
 
 log = logging.getLogger(__name__)
 
@@ -256,7 +256,7 @@ async def serve(folder: ClusterFolder, name: str, static: bool) -> None:
         client = ApiClient.from_kubeconfig(folder.kubeconfig(name), user_agent="k8slab-agent")
         await stack.enter_async_context(client)
         if static:
-            from k8slab.node.static_node import StaticNode
+            from k8slab.node.static.static_node import StaticNode
 
             plan = AddressPlan(settings.octet, settings.port_offset)
             static_node = StaticNode(folder, settings, name, client)

@@ -21,9 +21,9 @@ from k8slab.folders import ClusterFolder, ClusterSettings
 from k8slab.network.addresses import KUBELET_PORT
 from k8slab.node import node_facts
 from k8slab.node.clock import clock_named
-from k8slab.node.image_store import ImageStore
+from k8slab.node.images.store import ImageStore
 from k8slab.node.node_events import EventRecorder
-from k8slab.node.status_writer import covers
+from k8slab.node.pods.status_writer import covers
 
 log = logging.getLogger(__name__)
 

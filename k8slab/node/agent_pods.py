@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from k8slab.node.clock import clock_named
-from k8slab.node.container_record import ContainerRecord
-from k8slab.node.kubelet_configuration import configuration, for_pods
-from k8slab.node.kubelet_logs import LogSource
-from k8slab.node.kubelet_source import NotServedError, RunningContainer
+from k8slab.node.containers.container_record import ContainerRecord
+from k8slab.node.kubelet_api.configuration import configuration, for_pods
+from k8slab.node.kubelet_api.logs import LogSource
+from k8slab.node.kubelet_api.source import NotServedError, RunningContainer
 from k8slab.node.node_context import NodeContext
 from k8slab.node.node_use import ContainerUse, NodeUse, PodUse, Use
-from k8slab.node.pod_spec import Pod
-from k8slab.node.pod_worker import PodWorker
-from k8slab.node.runtime_client import RuntimeGoneError, RuntimeRefusedError
-from k8slab.node.runtime_processes import proportional
+from k8slab.node.pods.pod_spec import Pod
+from k8slab.node.pods.pod_worker import PodWorker
+from k8slab.node.runtime.client import RuntimeGoneError, RuntimeRefusedError
+from k8slab.node.runtime.processes import proportional
 
 
 class AgentPods:

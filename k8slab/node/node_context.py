@@ -10,13 +10,13 @@ from typing import Any
 from k8slab.api_client import ApiClient
 from k8slab.folders import ClusterFolder, ClusterSettings
 from k8slab.network.addresses import AddressPlan
-from k8slab.node.image_store import ImageStore
+from k8slab.node.images.store import ImageStore
 from k8slab.node.node_events import EventRecorder
 from k8slab.node.object_cache import ObjectCache
-from k8slab.node.pod_addresses import PodAddresses
-from k8slab.node.pod_connections import PodConnections
-from k8slab.node.runtime_client import RuntimeClient
-from k8slab.node.volumes import Volumes
+from k8slab.node.pods.pod_addresses import PodAddresses
+from k8slab.node.pods.pod_connections import PodConnections
+from k8slab.node.runtime.client import RuntimeClient
+from k8slab.node.volumes.volumes import Volumes
 
 
 class ServiceTable:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from k8slab import api_events
 from k8slab.api_client import ApiClient
 from k8slab.api_events import EventType
-from k8slab.node.pod_spec import Pod
+from k8slab.node.pods.pod_spec import Pod
 
 COMPONENT = "kubelet"
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from k8slab.folders import write_private
 from k8slab.network.addresses import node_index
-from k8slab.node.container_status import timestamp
+from k8slab.node.containers.container_status import timestamp
 
 MIB = 1024 * 1024
 PODS = 110

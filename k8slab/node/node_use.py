@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from k8slab.node.container_status import timestamp
+from k8slab.node.containers.container_status import timestamp
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from k8slab.addons.storage_plan import DISK, PROVISIONER
+from k8slab.addons.storage.plan import DISK, PROVISIONER
 from tests.embedded.conftest import RunningCluster, until
 from tests.embedded.fast_cluster import fast_cluster, kill_9, node_is
 from tests.embedded.node_objects import events, get, pod_manifest, shell

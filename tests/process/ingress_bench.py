@@ -17,8 +17,8 @@ from k8slab.cluster.claim import claim_addresses
 from k8slab.network.acceptor import Acceptor, listen_tcp
 from k8slab.network.addresses import PORT_OFFSET, AddressPlan
 from k8slab.network.dialler import Dialler
-from k8slab.network.ingress_controller import INGRESS_CLASSES, INGRESSES, SECRETS, IngressController
-from k8slab.network.services import ServiceTable
+from k8slab.network.ingress.controller import INGRESS_CLASSES, INGRESSES, SECRETS, IngressController
+from k8slab.network.services.table import ServiceTable
 from tests.process.lab_network import until
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from k8slab.errors import ApiError, NotFoundError
-from k8slab.node.container_streams import command_streams, run_in_container
-from k8slab.node.kubelet_logs import LogOptions, LogSource, read_log
+from k8slab.node.containers.container_streams import command_streams, run_in_container
+from k8slab.node.kubelet_api.logs import LogOptions, LogSource, read_log
 from k8slab.node.node_events import EventRecorder
-from k8slab.node.runtime_client import RuntimeClient, RuntimeGoneError, RuntimeRefusedError
-from k8slab.node.status_writer import StatusWriter
+from k8slab.node.pods.status_writer import StatusWriter
+from k8slab.node.runtime.client import RuntimeClient, RuntimeGoneError, RuntimeRefusedError
 
 POD: dict[str, Any] = {
     "metadata": {"name": "web", "namespace": "default", "uid": "u1", "resourceVersion": "5"},

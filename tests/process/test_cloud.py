@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from k8slab.addons.cloud import CloudController
-from k8slab.addons.cloud_services import FINALIZER
+from k8slab.addons.cloud.addon import CloudController
+from k8slab.addons.cloud.services import FINALIZER
 from k8slab.api_client import ApiClient, Change
 from k8slab.errors import ApiError
 from k8slab.network.addresses import AddressPlan

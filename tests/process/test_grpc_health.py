@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from k8slab.node import grpc_health
-from k8slab.node.grpc_health import CallFailedError, health
+from k8slab.node.containers import grpc_health
+from k8slab.node.containers.grpc_health import CallFailedError, health
 
 HEADERS_SENT = b"\x88"  # :status 200 of the static table
 

@@ -11,11 +11,11 @@ from typing import Literal, cast
 import pytest
 
 from k8slab.api_client import Change
-from k8slab.network import ingress_controller
 from k8slab.network.acceptor import Acceptor, listen_tcp
-from k8slab.network.ingress_backends import IngressBackends
-from k8slab.network.ingress_listeners import IngressListeners
-from k8slab.network.ingress_proxy import IngressProxy
+from k8slab.network.ingress import controller as ingress_controller
+from k8slab.network.ingress.backends import IngressBackends
+from k8slab.network.ingress.listeners import IngressListeners
+from k8slab.network.ingress.proxy import IngressProxy
 from tests.process.ingress_bench import IngressBench, named, running_ingress
 from tests.process.lab_network import accepts, exchange, until, until_listening
 from tests.unit.ingress_manifests import item

@@ -12,7 +12,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from k8slab.network import ingress_bodies, ingress_proxy
+from k8slab.network.ingress import bodies as ingress_bodies
+from k8slab.network.ingress import proxy as ingress_proxy
 from tests.process.ingress_bench import IngressBench, Talk, named, running_ingress
 from tests.process.lab_network import exchange, until, until_listening
 from tests.unit.ingress_manifests import item

@@ -14,10 +14,10 @@ import pytest
 
 from k8slab.cluster.certificates import CertificateAuthority
 from k8slab.folders import ClusterFolder
-from k8slab.node import kubelet_api
-from k8slab.node.kubelet_api import KubeletApi
-from k8slab.node.kubelet_logs import LogSource
-from k8slab.node.kubelet_source import NotServedError, RunningContainer
+from k8slab.node.kubelet_api import server as kubelet_api
+from k8slab.node.kubelet_api.logs import LogSource
+from k8slab.node.kubelet_api.server import KubeletApi
+from k8slab.node.kubelet_api.source import NotServedError, RunningContainer
 from k8slab.node.node_use import NodeUse, Use
 
 POD: dict[str, Any] = {

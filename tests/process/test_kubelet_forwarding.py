@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from k8slab.node import kubelet_port_forward, kubelet_spdy_streams
-from k8slab.node.kubelet_forwarding import BadForwardRequestError, asked_ports
-from k8slab.node.kubelet_port_forward import PortForward
-from k8slab.node.kubelet_spdy import Data, Frame, FrameReader, FrameWriter, Ping, Reset
+from k8slab.node.kubelet_api import port_forward as kubelet_port_forward
+from k8slab.node.kubelet_api import spdy_streams as kubelet_spdy_streams
+from k8slab.node.kubelet_api.forwarding import BadForwardRequestError, asked_ports
+from k8slab.node.kubelet_api.port_forward import PortForward
+from k8slab.node.kubelet_api.spdy import Data, Frame, FrameReader, FrameWriter, Ping, Reset
 
 
 class Pipe:

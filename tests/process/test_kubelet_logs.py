@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from k8slab.node import runtime_log
-from k8slab.node.kubelet_log_files import successor
-from k8slab.node.kubelet_logs import LogOptions, LogSource, read_log
-from k8slab.node.runtime_log import ContainerLog
+from k8slab.node.kubelet_api.log_files import successor
+from k8slab.node.kubelet_api.logs import LogOptions, LogSource, read_log
+from k8slab.node.runtime import log as runtime_log
+from k8slab.node.runtime.log import ContainerLog
 
 
 async def collect(source: LogSource, options: LogOptions) -> bytes:

@@ -12,9 +12,9 @@ import pytest
 
 from k8slab.cluster.certificates import CertificateAuthority
 from k8slab.folders import ClusterFolder
-from k8slab.node import kubelet_api
-from k8slab.node.kubelet_api import KubeletApi
-from k8slab.node.kubelet_source import NotServedError
+from k8slab.node.kubelet_api import server as kubelet_api
+from k8slab.node.kubelet_api.server import KubeletApi
+from k8slab.node.kubelet_api.source import NotServedError
 from k8slab.node.node_use import NodeUse, Use
 
 

@@ -17,7 +17,7 @@ def _packages_loaded(statement: str) -> set[str]:
     return {name.partition(".")[0] for name in loaded}
 
 
-@pytest.mark.parametrize("module", ["k8slab.node.runtime", "k8slab.network.switch"])
+@pytest.mark.parametrize("module", ["k8slab.node.runtime.__main__", "k8slab.network.switch"])
 def test_what_plays_hardware_imports_the_standard_library_alone(module: str) -> None:
     # An environment loads things of its own before any program (setuptools' .pth file, an editor's hook).
     brought_in = _packages_loaded(f"import {module}") - _packages_loaded("pass")

@@ -14,11 +14,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from k8slab.addons.metrics_access import tls
-from k8slab.addons.metrics_api import MetricsApi
-from k8slab.addons.metrics_objects import AGGREGATED
-from k8slab.addons.metrics_scraper import Scraper
-from k8slab.addons.metrics_store import Batch, MetricsStore, Point
+from k8slab.addons.metrics.access import tls
+from k8slab.addons.metrics.api import MetricsApi
+from k8slab.addons.metrics.objects import AGGREGATED
+from k8slab.addons.metrics.scraper import Scraper
+from k8slab.addons.metrics.store import Batch, MetricsStore, Point
 from k8slab.api_client import ApiClient, Change, Identity
 from k8slab.cluster.certificates import CertificateAuthority
 from k8slab.errors import ApiError

@@ -13,7 +13,7 @@ from typing import cast
 
 import pytest
 
-from k8slab.network import datagram_relay
+from k8slab.network.services import datagram_relay
 from tests.process.lab_network import (
     Bench,
     accepts,

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from k8slab.folders import remove_tree
-from k8slab.node.runtime_records import Pod
-from k8slab.node.runtime_rootfs import HOST_FOLDER, copy_content, prepare_layer, tree_arguments
+from k8slab.node.runtime.records import Pod
+from k8slab.node.runtime.rootfs import HOST_FOLDER, copy_content, prepare_layer, tree_arguments
 
 POD = Pod("uid", "web", "default", "web", "10.9.0.2", 0.0)
 

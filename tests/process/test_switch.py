@@ -18,7 +18,7 @@ from k8slab.network.addresses import AddressPlan
 from k8slab.network.switch import bridge_commands
 from k8slab.network.switch_client import SwitchClient
 from k8slab.node.isolation import best_level, obstacle
-from k8slab.node.runtime_listeners import listeners
+from k8slab.node.runtime.listeners import listeners
 from tests.process.runtime_bench import Bench, running_bench
 
 USERS = ("root", "nobody") if os.geteuid() == 0 else ("root",)

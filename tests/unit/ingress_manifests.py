@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from k8slab.network.ingress_objects import Ingress
+from k8slab.network.ingress.objects import Ingress
 
 Path = tuple[str, str, str]
 """Path, `Exact`, `Prefix` or `ImplementationSpecific`, and the Service behind it."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from k8slab.node.admission import refusal
+from k8slab.node.pods.admission import refusal
 
 ROOM = {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "1Gi", "pods": "3"}
 NODE = {"metadata": {"name": "worker-1", "labels": {"disk": "ssd", "rank": "5"}}, "spec": {}}

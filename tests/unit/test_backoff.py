@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from k8slab.node.backoff import Backoff, duration_text, replayed
-from k8slab.node.container_record import ContainerRecord
+from k8slab.node.containers.backoff import Backoff, duration_text, replayed
+from k8slab.node.containers.container_record import ContainerRecord
 
 
 def run(attempt: int, created: float, finished: float | None) -> ContainerRecord:

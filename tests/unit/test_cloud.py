@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from k8slab.addons import cloud_services
-from k8slab.addons.cloud_addresses import AddressBook, NoAddressError
+from k8slab.addons.cloud import services as cloud_services
+from k8slab.addons.cloud.addresses import AddressBook, NoAddressError
 from k8slab.network.addresses import AddressPlan
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from k8slab.node.env_files import EnvFileError, read_variable, variables
+from k8slab.node.containers.env_files import EnvFileError, read_variable, variables
 
 
 def test_names_quotes_lines_and_comments() -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from k8slab.node import image_pulls, image_store
-from k8slab.node.image_pulls import ImagePulls, NoImageYet
-from k8slab.node.image_store import ImageStore
-from k8slab.node.images import ImagePlan
+from k8slab.node.images import pulls as image_pulls
+from k8slab.node.images import store as image_store
+from k8slab.node.images.pulls import ImagePulls, NoImageYet
+from k8slab.node.images.resolution import ImagePlan
+from k8slab.node.images.store import ImageStore
 from k8slab.node.node_context import RestartClock
-from k8slab.node.pod_spec import Container
+from k8slab.node.pods.pod_spec import Container
 
 CATALOGUE = """images:
 - {match: [quick], command: [sh]}

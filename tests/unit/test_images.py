@@ -11,11 +11,11 @@ import pytest
 from k8slab import images
 from k8slab.errors import ManifestError
 from k8slab.folders import Isolation
-from k8slab.node.image_catalogue import CATALOGUE, catalogue, read_entries
-from k8slab.node.image_entries import ENTRY_KEYS, PROGRAM_KEYS
-from k8slab.node.image_names import UnknownImageError, parse_name
-from k8slab.node.image_programs import demo_folder, images_folder
-from k8slab.node.images import content_mounts, resolve
+from k8slab.node.images.catalogue import CATALOGUE, catalogue, read_entries
+from k8slab.node.images.entries import ENTRY_KEYS, PROGRAM_KEYS
+from k8slab.node.images.names import UnknownImageError, parse_name
+from k8slab.node.images.programs import demo_folder, images_folder
+from k8slab.node.images.resolution import content_mounts, resolve
 
 
 @pytest.fixture(autouse=True)
@@ -152,7 +152,7 @@ def test_tags_exist_if_they_look_like_those_of_the_registry(image: str, exists: 
 def test_what_stands_in_says_so_wherever_it_can(
     image: str, root: str, isolation: Isolation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("k8slab.node.images.HOST_PATH", "/nonexistent")
+    monkeypatch.setattr("k8slab.node.images.resolution.HOST_PATH", "/nonexistent")
     plan = resolve(f"{image}:latest", [], [], isolation)
     assert "stand-in" in plan.shown and "stand-in" in plan.image_id
     assert plan.stand_in.startswith("Stand-in:") and root in plan.stand_in
@@ -171,7 +171,7 @@ def test_the_host_s_own_server_is_no_stand_in_and_needs_a_network(
     program = tmp_path / "nginx"
     program.write_text("")
     program.chmod(0o755)
-    monkeypatch.setattr("k8slab.node.images.HOST_PATH", str(tmp_path))
+    monkeypatch.setattr("k8slab.node.images.resolution.HOST_PATH", str(tmp_path))
     real = resolve("nginx:1.29", [], [], "sandboxed")
     assert (real.shown, real.stand_in, real.argv[0]) == ("nginx:1.29", "", "nginx")
     assert dict((target, source) for source, target in real.content).keys() >= {"/etc/nginx"}
@@ -187,7 +187,7 @@ def test_a_database_is_refused_with_what_to_use(image: str) -> None:
 def test_a_program_that_the_host_lacks_and_nothing_replaces_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("k8slab.node.images.HOST_PATH", "/nonexistent")
+    monkeypatch.setattr("k8slab.node.images.resolution.HOST_PATH", "/nonexistent")
     with pytest.raises(UnknownImageError, match="own redis-server, and that is not installed"):
         resolve("redis:7", [], [], "sandboxed")
     with pytest.raises(UnknownImageError, match="sandboxed level only"):

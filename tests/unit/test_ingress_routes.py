@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from k8slab.network.addresses import AddressPlan
-from k8slab.network.ingress_objects import Ingress, oddities
-from k8slab.network.ingress_routes import Routes
-from k8slab.network.ingress_table import IngressTable, missing_services
-from k8slab.network.services import ServiceTable
+from k8slab.network.ingress.objects import Ingress, oddities
+from k8slab.network.ingress.routes import Routes
+from k8slab.network.ingress.table import IngressTable, missing_services
+from k8slab.network.services.table import ServiceTable
 from tests.unit.ingress_manifests import ingress, item, service
 
 

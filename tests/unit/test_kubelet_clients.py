@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from aiohttp import WSMessage, WSMsgType, web
 
-from k8slab.node.kubelet_clients import (
+from k8slab.node.kubelet_api.clients import (
     ERROR,
     RESIZE,
     STDIN,
@@ -18,8 +18,8 @@ from k8slab.node.kubelet_clients import (
     Wanted,
     WebSocketClient,
 )
-from k8slab.node.kubelet_spdy import FrameWriter
-from k8slab.node.kubelet_streams import exit_status, internal_error
+from k8slab.node.kubelet_api.spdy import FrameWriter
+from k8slab.node.kubelet_api.streams import exit_status, internal_error
 
 
 class ScriptedSocket:

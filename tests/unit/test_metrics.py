@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k8slab.addons import metrics_objects as objects
-from k8slab.addons.metrics_registration import metrics_registration
-from k8slab.addons.metrics_scraper import kubelet_of, parse
-from k8slab.addons.metrics_store import Batch, MetricsStore, Point
-from k8slab.addons.metrics_store import Use as Used
+from k8slab.addons.metrics import objects
+from k8slab.addons.metrics.registration import metrics_registration
+from k8slab.addons.metrics.scraper import kubelet_of, parse
+from k8slab.addons.metrics.store import Batch, MetricsStore, Point
+from k8slab.addons.metrics.store import Use as Used
 from k8slab.network.addresses import AddressPlan
-from k8slab.node.kubelet_metrics import Sample, family, kubelet_metrics, resource_metrics
+from k8slab.node.kubelet_api.metrics import Sample, family, kubelet_metrics, resource_metrics
 from k8slab.node.node_use import ContainerUse, NodeUse, PodUse, Use, summary
-from k8slab.node.use_counter import Counter
+from k8slab.node.runtime.use_counter import Counter
 
 NOW = 1_800_000_000.25
 

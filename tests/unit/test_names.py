@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from k8slab.network.addresses import AddressPlan
-from k8slab.network.names import Names, UnknownNameError
+from k8slab.network.dns.names import Names, UnknownNameError
 from k8slab.network.pod_table import LOOK_AHEAD, PodTable
-from k8slab.network.services import ServiceTable
+from k8slab.network.services.table import ServiceTable
 
 PLAN = AddressPlan(7)
 

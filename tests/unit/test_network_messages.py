@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k8slab.network.dns_message import BadQueryError, Query, respond
+from k8slab.network.dns.message import BadQueryError, Query, respond
+from k8slab.network.dns.names import Answer, Target
 from k8slab.network.forward_proxy import outgoing
 from k8slab.network.http_head import BadRequestError, RequestHead, host_and_port
-from k8slab.network.names import Answer, Target
 
 NAMES = {
     "web.default.svc.cluster.local": Answer(

@@ -19,7 +19,7 @@ from k8slab.folders import ClusterFolder, ClusterSettings
 from k8slab.network.addresses import AddressPlan, node_index
 from k8slab.node import node_facts
 from k8slab.node.clock import CLOCKS, clock_named
-from k8slab.node.simulated_status import completes, node_object, pod_status
+from k8slab.node.simulated.status import completes, node_object, pod_status
 
 UUID = "6a6e5b1c-1111-4222-8333-444455556666"
 

@@ -9,20 +9,20 @@ from typing import Any
 import pytest
 
 from k8slab.errors import ClusterStateError
-from k8slab.node import pod_spec
-from k8slab.node.admission import refusal, requested
 from k8slab.node.agent_pods import logged_run
-from k8slab.node.container_record import ContainerRecord
-from k8slab.node.kubelet_log_files import tail_start
-from k8slab.node.kubelet_logs import LogOptions, formatted
-from k8slab.node.kubelet_source import NotServedError
-from k8slab.node.kubelet_streams import exit_status
+from k8slab.node.containers.container_record import ContainerRecord
+from k8slab.node.containers.termination_message import termination_message
+from k8slab.node.fields.unsupported import unsupported_fields
+from k8slab.node.kubelet_api.log_files import tail_start
+from k8slab.node.kubelet_api.logs import LogOptions, formatted
+from k8slab.node.kubelet_api.source import NotServedError
+from k8slab.node.kubelet_api.streams import exit_status
 from k8slab.node.node_facts import HostResources, allocatable, capacity, node_conditions
-from k8slab.node.pod_addresses import PodAddresses
+from k8slab.node.pods import pod_spec
+from k8slab.node.pods.admission import refusal, requested
+from k8slab.node.pods.pod_addresses import PodAddresses
 from k8slab.node.quantity import parse
-from k8slab.node.static_pods import ProcessRecord, mirror_pod, mirror_status, same_configuration
-from k8slab.node.termination_message import termination_message
-from k8slab.node.unsupported import unsupported_fields
+from k8slab.node.static.static_pods import ProcessRecord, mirror_pod, mirror_status, same_configuration
 
 NOW = 1_700_000_000.0
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from k8slab.node.pod_dns import pod_dns
+from k8slab.node.pods.pod_dns import pod_dns
 
 HOST = "# mine\nnameserver 9.9.9.9\nsearch old.example\nsearch . lab.example. x\noptions timeout:3 rotate\n"
 CLUSTER = ("shop.svc.cluster.local", "svc.cluster.local", "cluster.local")

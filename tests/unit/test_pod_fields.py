@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from k8slab.folders import Isolation
-from k8slab.node.pod_fields import ROOT, WORDS, Level, paths, table
-from k8slab.node.pod_fields_page import VERBS, page, written
-from k8slab.node.unsupported import blocking_field, found, unsupported_fields
+from k8slab.node.fields.page import VERBS, page, written
+from k8slab.node.fields.pod_fields import ROOT, WORDS, Level, paths, table
+from k8slab.node.fields.unsupported import blocking_field, found, unsupported_fields
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -22,7 +22,7 @@ def said(spec: dict[str, Any], isolation: Isolation = "sandboxed") -> list[tuple
 
 def test_the_documentation_shows_the_table() -> None:
     text = (REPOSITORY / "docs" / "reality.md").read_text()
-    assert written(text) == text, "run `python -m k8slab.node.pod_fields_page docs/reality.md`"
+    assert written(text) == text, "run `python -m k8slab.node.fields.page docs/reality.md`"
     with pytest.raises(ValueError, match="lacks the lines"):
         written("no markers")
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from k8slab.node.container_record import ContainerRecord, newest_first
-from k8slab.node.container_status import ContainerFacts, Waiting
-from k8slab.node.pod_status import PodFacts, pod_status
-from k8slab.node.status_writer import covers
+from k8slab.node.containers.container_record import ContainerRecord, newest_first
+from k8slab.node.containers.container_status import ContainerFacts, Waiting
+from k8slab.node.pods.pod_status import PodFacts, pod_status
+from k8slab.node.pods.status_writer import covers
 
 NOW = 1_700_000_000.0
 HOST = "10.7.255.11"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from k8slab.node.container_status import RESTARTING_ALL
-from k8slab.node.pod_status import pod_status
-from k8slab.node.resizing import ResizeState
-from k8slab.node.status_writer import covers
+from k8slab.node.containers.container_status import RESTARTING_ALL
+from k8slab.node.pods.pod_status import pod_status
+from k8slab.node.pods.resizing import ResizeState
+from k8slab.node.pods.status_writer import covers
 from tests.unit.test_pod_status import condition, facts, pod, run
 
 NOW = 1_700_000_000.0

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from k8slab.node.atomic_files import FileContent, write_atomically
-from k8slab.node.field_values import Surroundings
-from k8slab.node.pod_files import hosts_file, resolver_file
-from k8slab.node.volume_content import (
+from k8slab.node.containers.field_values import Surroundings
+from k8slab.node.pods.pod_files import hosts_file, resolver_file
+from k8slab.node.volumes.atomic_files import FileContent, write_atomically
+from k8slab.node.volumes.content import (
     MissingContentError,
     follows_pod,
     token_sources,

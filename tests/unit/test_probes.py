@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from k8slab.node.probe_actions import ProbeError, ProbeOutcome
-from k8slab.node.probes import ContainerProbes, Threshold
+from k8slab.node.containers.probe_actions import ProbeError, ProbeOutcome
+from k8slab.node.containers.probes import ContainerProbes, Threshold
 
 
 def counted(threshold: Threshold, results: list[bool]) -> list[bool]:

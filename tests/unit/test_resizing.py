@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from k8slab.node import resizing
-from k8slab.node.resizing import ResizeState
+from k8slab.node.pods import resizing
+from k8slab.node.pods.resizing import ResizeState
 
 
 def pod(resources: dict[str, Any], status: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from k8slab.node.runtime_capabilities import DEFAULT_CAPABILITIES, NAMES
-from k8slab.node.security_context import RootRefusedError, Security, security, status_user
+from k8slab.node.containers.security_context import RootRefusedError, Security, security, status_user
+from k8slab.node.runtime.capabilities import DEFAULT_CAPABILITIES, NAMES
 
 
 def asked(own: dict[str, Any] | None = None, pods: dict[str, Any] | None = None) -> Security:

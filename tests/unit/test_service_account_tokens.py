@@ -10,7 +10,7 @@ import pytest
 
 from k8slab.api_client import ApiClient
 from k8slab.errors import ApiError
-from k8slab.node.service_account_tokens import PATIENCE, ServiceAccountTokens
+from k8slab.node.volumes.service_account_tokens import PATIENCE, ServiceAccountTokens
 
 POD = {"metadata": {"name": "web", "namespace": "shop", "uid": "u-1"}, "spec": {}}
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from k8slab.network.addresses import AddressPlan
-from k8slab.network.node_table import NOWHERE, NodeTable
-from k8slab.network.service_notices import ServiceNotices
-from k8slab.network.service_objects import Key
-from k8slab.network.services import Endpoint, Front, ServiceTable
+from k8slab.network.services.node_table import NOWHERE, NodeTable
+from k8slab.network.services.notices import ServiceNotices
+from k8slab.network.services.objects import Key
+from k8slab.network.services.table import Endpoint, Front, ServiceTable
 
 PLAN = AddressPlan(7)
 KEY = Key("default", "web")

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k8slab.network.addresses import AddressPlan
-from k8slab.network.endpoint_slices import is_usable
-from k8slab.network.service_objects import Key
-from k8slab.network.services import REMEMBERED_CLIENTS, Endpoint, Front, ServiceTable
+from k8slab.network.services.endpoint_slices import is_usable
+from k8slab.network.services.objects import Key
+from k8slab.network.services.table import REMEMBERED_CLIENTS, Endpoint, Front, ServiceTable
 
 PLAN = AddressPlan(7)
 WEB = Front("10.7.128.5", 80)

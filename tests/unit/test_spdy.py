@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from k8slab.node.kubelet_spdy import (
+from k8slab.node.kubelet_api.spdy import (
     DICTIONARY,
     Data,
     Frame,

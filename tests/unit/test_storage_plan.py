@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from k8slab.addons import storage_plan as plan
-from k8slab.addons.storage_disk import DiskError, NodeDisks
-from k8slab.addons.storage_nodes import StorageNode, choose_node
-from k8slab.addons.storage_objects import storage_objects
+from k8slab.addons.storage import plan
+from k8slab.addons.storage.disk import DiskError, NodeDisks
+from k8slab.addons.storage.nodes import StorageNode, choose_node
+from k8slab.addons.storage.objects import storage_objects
 from k8slab.folders import ClusterFolder, remove_tree
 
 UID = "6f1c2f5e-0b7e-4b7c-9a53-3c1f0f2b8f11"

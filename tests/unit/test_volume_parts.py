@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from k8slab.node.empty_dir_limits import excess, limits, used_bytes
 from k8slab.node.node_selector import matches
-from k8slab.node.node_tree import NodePathError, NodeTree
-from k8slab.node.volume_claims import ClaimError, check_claim, check_volume, claim_name, claimed_volume
-from k8slab.node.volume_mounts import (
+from k8slab.node.volumes.claims import ClaimError, check_claim, check_volume, claim_name, claimed_volume
+from k8slab.node.volumes.empty_dir_limits import excess, limits, used_bytes
+from k8slab.node.volumes.mounts import (
     VolumeError,
     copied,
     nested_places,
@@ -21,6 +20,7 @@ from k8slab.node.volume_mounts import (
     sub_path_of,
     used_volumes,
 )
+from k8slab.node.volumes.node_tree import NodePathError, NodeTree
 
 
 def pod(*mounts: dict[str, Any], volumes: list[dict[str, Any]] | None = None) -> dict[str, Any]:

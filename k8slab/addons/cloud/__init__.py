@@ -1,0 +1,1 @@
+"""Plays a cloud's load balancers."""

@@ -1,0 +1,1 @@
+"""Every field of a Pod and every command of kubectl: real, played or refused."""

@@ -1,0 +1,1 @@
+"""The image catalogue, and what a node has of it."""

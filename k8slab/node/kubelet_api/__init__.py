@@ -1,0 +1,1 @@
+"""The kubelet's own API: logs, exec, attach, port-forward, metrics."""

@@ -1,0 +1,1 @@
+"""The life of a Pod on a node."""

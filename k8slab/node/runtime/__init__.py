@@ -1,0 +1,1 @@
+"""Plays containerd: parent of all containers of its node. Standard library only."""

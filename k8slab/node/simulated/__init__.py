@@ -1,0 +1,1 @@
+"""Nodes whose Pods run nothing, for scale."""
