@@ -18,7 +18,7 @@ from tests.cluster.conftest import ClusterUnderTest
 from tests.cluster.manifests import pod, shell
 from tests.cluster.pod_states import apply, condition, is_ready, logged, status_of, told, waits_for, when
 
-NODE = Path(__file__).parents[2] / "k8slab" / "node"
+FIELDS = Path(__file__).parents[2] / "k8slab" / "node" / "fields"
 POD_SPEC = "io.k8s.api.core.v1.PodSpec"
 SAME_TYPE = {"PodResources": "ResourceRequirements"}
 
@@ -60,7 +60,7 @@ def missing(schemas: dict[str, Any], table: dict[str, Any], kind: str, name: str
 
 @pytest.mark.needs("process nodes")
 def test_the_table_has_every_field_of_the_schema_and_no_other(cluster: ClusterUnderTest) -> None:
-    table = yaml.safe_load((NODE / "pod_fields.yaml").read_text())
+    table = yaml.safe_load((FIELDS / "pod_fields.yaml").read_text())
     schemas = schema_of(cluster)
     assert list(missing(schemas, table, POD_SPEC, "PodSpec", "spec")) == []
     # The test is worth something only if it finds what is not there.
@@ -73,7 +73,7 @@ def test_the_table_has_every_field_of_the_schema_and_no_other(cluster: ClusterUn
 
 @pytest.mark.needs("process nodes")
 def test_the_table_has_every_command_of_kubectl(cluster: ClusterUnderTest) -> None:
-    table = yaml.safe_load((NODE / "kubectl_verbs.yaml").read_text())
+    table = yaml.safe_load((FIELDS / "kubectl_verbs.yaml").read_text())
     commands = set(re.findall(r"^  ([a-z-]+) {2,}", cluster.kubectl("--help"), re.MULTILINE))
     assert commands == set(table)
 
