@@ -5,8 +5,8 @@
     images.remove("my/tool")
 
 They are kept in a file (`images.catalogue()` says which) that may be edited by hand as well; the head of
-`k8slab/node/images/images.yaml` describes every key. Nodes read it again when it has changed, so that a Pod that
-waits with ImagePullBackOff finds a new image at its next try.
+`k8slab/node/images/images.yaml` describes every key. Nodes read it again when it has changed, so that a Pod
+that waits with ImagePullBackOff finds a new image at its next try.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from k8slab.folders import write_private
 from k8slab.node.images.catalogue import read_entries, user_catalogue
 from k8slab.node.images.entries import entry_of
 
-HEAD = "# Your own images, asked before the kit's; the head of k8slab/node/images/images.yaml describes the keys.\n"
+HEAD = "# Your own images, asked before the kit's; k8slab/node/images/images.yaml describes the keys.\n"
 
 
 def catalogue() -> Path:
