@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.cluster.conftest import until
@@ -86,7 +87,7 @@ def test_deletion_is_graceful_and_in_order(cluster: ClusterUnderTest, namespace:
 
 
 def test_a_pod_speaks_to_the_api_server_as_its_service_account(
-    cluster: ClusterUnderTest, namespace: str
+    cluster: ClusterUnderTest, namespace: str, tmp_path: Path
 ) -> None:
     run_ready(cluster, namespace, pod("account", shell("sleep 600")))
     assert cluster.kubectl(f"-n {namespace} exec account -- cat {TOKEN}/namespace") == namespace
@@ -95,15 +96,10 @@ def test_a_pod_speaks_to_the_api_server_as_its_service_account(
     # With the kubeconfig's own credentials beside it, a token would not count.
     view["users"] = [{"name": "token", "user": {"token": token}}]
     view["contexts"][0]["context"]["user"] = "token"
-    who = subprocess.run(
-        [str(cluster.kubectl_program), "--kubeconfig=/dev/stdin", "auth", "whoami", "-o", "json"],
-        input=json.dumps(view),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    user = json.loads(who.stdout)["status"]["userInfo"]
+    config = tmp_path / "token.json"
+    config.write_text(json.dumps(view))
+    with_token = replace(cluster, kubeconfig=config)
+    user = json.loads(with_token.kubectl("auth whoami -o json"))["status"]["userInfo"]
     assert user["username"] == f"system:serviceaccount:{namespace}:default"
     assert user["extra"]["authentication.kubernetes.io/pod-name"] == ["account"]
 
