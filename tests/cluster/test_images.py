@@ -224,8 +224,8 @@ def test_a_rollout_to_a_tag_that_is_not_there_and_back(kubectl: Callable[..., st
     assert int(kubectl("get deployment web -o jsonpath={.status.availableReplicas}")) >= 2 - 1
     kubectl("rollout undo deployment/web")
     kubectl("rollout status deployment/web --timeout=60s")
-    image = kubectl("get pods -o jsonpath={.items[0].spec.containers[0].image}")
-    assert image == "k8slab/demo:2"
+    images = "get pods -o jsonpath={.items[*].spec.containers[0].image}"
+    until(lambda: set(kubectl(images).split()) == {"k8slab/demo:2"}, "no other Pods but those of before")
 
 
 @pytest.mark.needs("images of the kit")
