@@ -69,7 +69,9 @@ def table(measurements: Sequence[Measurement]) -> str:
     lines = ["| what | measured | target | samples |", "| --- | --- | --- | --- |"]
     for each in measurements:
         limits = ", ".join(f"{name} ≤ {_text(limit, each.unit, name)}" for name, limit in each.limits.items())
-        figures = ", ".join(f"{name} {_text(each.figures[name], each.unit, name)}" for name in each.limits)
+        figures = ", ".join(
+            f"{name} {_text(each.figures[name], each.unit, name)}" for name in each.limits or ("p50",)
+        )
         lines.append(f"| {each.name} | {figures} | {limits or 'none'} | {len(each.samples)} |")
     return "\n".join(lines)
 
