@@ -15,7 +15,7 @@ import socket
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from k8slab.network.acceptor import Acceptor, listen_tcp, report_end
+from k8slab.network.acceptor import Acceptor, listen_tcp
 from k8slab.network.addresses import FORWARD_PROXY_PORT
 from k8slab.network.dialler import DialError, Dialler, NotInClusterError
 from k8slab.network.dns.names import Names, UnknownNameError
@@ -27,6 +27,7 @@ from k8slab.network.http_head import (
     read_head,
     say_and_close,
 )
+from k8slab.network.listening import Listening
 from k8slab.network.pod_table import PodTable
 from k8slab.network.splice import reset, splice
 
@@ -54,16 +55,14 @@ class ForwardProxies:
         self.names = names
         self.pods = pods
         self.acceptor = acceptor
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._listening: Listening[str] = Listening(self._serve, lambda pod: f"proxy of {pod}")
         self._changed = asyncio.Event()
 
     async def __aenter__(self) -> ForwardProxies:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        tasks = list(self._tasks.values())
-        self.want(frozenset())
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._listening.close()
 
     def follow(self) -> None:
         """Listen for the Pods that the table knows and for those it expects. Returns at once.
@@ -76,12 +75,7 @@ class ForwardProxies:
 
     def want(self, addresses: frozenset[str]) -> None:
         """Listen for the Pods with these addresses and no others. Returns at once."""
-        for address in self._tasks.keys() - addresses:
-            self._tasks.pop(address).cancel()
-        for address in addresses - self._tasks.keys():
-            task = asyncio.get_running_loop().create_task(self._serve(address), name=f"proxy of {address}")
-            task.add_done_callback(report_end)
-            self._tasks[address] = task
+        self._listening.want(addresses)
 
     async def _serve(self, pod: str) -> None:
         async def open_listener() -> socket.socket:

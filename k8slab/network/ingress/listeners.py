@@ -9,12 +9,13 @@ import ssl
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from k8slab.network.acceptor import Acceptor, listen_tcp, report_end
+from k8slab.network.acceptor import Acceptor, listen_tcp
 from k8slab.network.addresses import AddressPlan
 from k8slab.network.dialler import PodSide
 from k8slab.network.http_head import LONGEST_HEAD
 from k8slab.network.ingress.messages import Client
 from k8slab.network.ingress.proxy import IngressProxy
+from k8slab.network.listening import Listening
 
 log = logging.getLogger(__name__)
 
@@ -58,41 +59,31 @@ class IngressListeners:
         self.acceptor = acceptor
         self.proxy = proxy
         self.tls = tls
-        self._tasks: dict[Place, asyncio.Task[None]] = {}
+        self._listening = Listening(self._listen, self._name)
 
     async def __aenter__(self) -> IngressListeners:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        tasks = list(self._tasks.values())
-        self.want(())
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._listening.close()
 
     def want(self, ports: tuple[int, ...]) -> None:
         """Listen on these ports and no others. Returns at once; established connections stay."""
         sides = (False,) if self.pod_side is None else (False, True)
-        wanted = {Place(port, among_pods) for port in ports for among_pods in sides}
-        for place in self._tasks.keys() - wanted:
-            self._tasks.pop(place).cancel()
-        for place in wanted - self._tasks.keys():
-            self._start(place)
+        self._listening.want({Place(port, among_pods) for port in ports for among_pods in sides})
 
     def reopen_among_pods(self) -> None:
         """Close the listeners on the Pods' side and open them again: the switch was restarted."""
-        for place in [place for place in self._tasks if place.among_pods]:
-            self._tasks.pop(place).cancel()
-            self._start(place)
+        self._listening.reopen(lambda place: place.among_pods)
 
-    def _start(self, place: Place) -> None:
-        name = f"Ingress {self.plan.ingress}:{place.port}" + (" among the Pods" if place.among_pods else "")
+    def _name(self, place: Place) -> str:
+        return f"Ingress {self.plan.ingress}:{place.port}" + (" among the Pods" if place.among_pods else "")
 
+    async def _listen(self, place: Place) -> None:
         async def handle(connection: socket.socket, peer: str) -> None:
             await self._serve(connection, Client(self.plan.client(peer), place.port))
 
-        serving = self.acceptor.serve(name, self._opener(place), handle)
-        task = asyncio.get_running_loop().create_task(serving, name=name)
-        task.add_done_callback(report_end)
-        self._tasks[place] = task
+        await self.acceptor.serve(self._name(place), self._opener(place), handle)
 
     def _opener(self, place: Place) -> Callable[[], Awaitable[socket.socket]]:
         async def open_listener() -> socket.socket:

@@ -16,9 +16,10 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
-from k8slab.network.acceptor import Acceptor, listen_tcp, report_end
+from k8slab.network.acceptor import Acceptor, listen_tcp
 from k8slab.network.dialler import DialError, Dialler
 from k8slab.network.http_head import BadRequestError, read_head
+from k8slab.network.listening import Listening
 from k8slab.network.services.datagram_relay import DatagramRelay, Responder
 from k8slab.network.services.health_checks import HealthChecks
 from k8slab.network.services.table import Endpoint, Front
@@ -50,16 +51,13 @@ class ServiceListeners:
         self.acceptor = acceptor
         self.responders = responders or {}
         self._health = HealthChecks(dialler.table)
-        self._tasks: dict[Place, asyncio.Task[None]] = {}
+        self._listening = Listening(self._listen, _name)
 
     async def __aenter__(self) -> ServiceListeners:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._listening.close()
 
     def want(self, fronts: frozenset[Front], doors: frozenset[Front] = frozenset()) -> None:
         """Listen on these and at the nodes' ports for health checks. Returns at once; connections stay.
@@ -73,34 +71,23 @@ class ServiceListeners:
         wanted = {Place(front, among_pods) for front in everywhere for among_pods in sides}
         if self.dialler.pod_side is not None:
             wanted |= {Place(door, True) for door in doors}
-        for place in self._tasks.keys() - wanted:
-            self._tasks.pop(place).cancel()
-        for place in wanted - self._tasks.keys():
-            self._start(place)
+        self._listening.want(wanted)
 
     def reopen_among_pods(self) -> None:
         """Close the listeners on the Pods' side and open them again: the switch was restarted."""
-        for place in [place for place in self._tasks if place.among_pods]:
-            self._tasks.pop(place).cancel()
-            self._start(place)
+        self._listening.reopen(lambda place: place.among_pods)
 
-    def _start(self, place: Place) -> None:
+    async def _listen(self, place: Place) -> None:
         front = place.front
-        name = f"Service {front.address}:{front.port}" + ("/UDP" if front.protocol == "UDP" else "")
-        if place.among_pods:
-            name += " among the Pods"
 
         async def handle(connection: socket.socket, peer: str) -> None:
             await self._join(front, connection, self.dialler.plan.client(peer))
 
         if front.protocol == "UDP":
             relay = DatagramRelay(front, self.dialler, self.responders, self.dialler.plan.client)
-            serving = relay.serve(name, self._opener(place))
+            await relay.serve(_name(place), self._opener(place))
         else:
-            serving = self.acceptor.serve(name, self._opener(place), handle)
-        task = asyncio.get_running_loop().create_task(serving, name=name)
-        task.add_done_callback(report_end)
-        self._tasks[place] = task
+            await self.acceptor.serve(_name(place), self._opener(place), handle)
 
     def _opener(self, place: Place) -> Callable[[], Awaitable[socket.socket]]:
         front = place.front
@@ -130,6 +117,12 @@ class ServiceListeners:
             reset(connection)
             return
         await splice(connection, endpoint)
+
+
+def _name(place: Place) -> str:
+    front = place.front
+    protocol = "/UDP" if front.protocol == "UDP" else ""
+    return f"Service {front.address}:{front.port}{protocol}" + (" among the Pods" if place.among_pods else "")
 
 
 async def _say(connection: socket.socket, response: bytes) -> None:
