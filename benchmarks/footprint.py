@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+import psutil
+
 from benchmarks.figures import Measurement
 from k8slab.cluster.contract import Cluster
 from k8slab.processes import memory_of, processes_of_cluster
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 PODS_A_NODE = 10
 IDLE_SECONDS = 30.0
 READY_SECONDS = 120.0
-TICKS = os.sysconf("SC_CLK_TCK")
 
 MEGABYTE = 1e6
 
@@ -100,6 +101,5 @@ def _megabytes(pids: Iterable[int]) -> float:
 
 
 def _seconds(pid: int) -> float:
-    with open(f"/proc/{pid}/stat") as file:
-        fields = file.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    used = psutil.Process(pid).cpu_times()
+    return float(used.user + used.system)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
@@ -25,13 +24,6 @@ from tests.process.lab_network import (
 )
 
 VIP = "128.5"
-
-
-@pytest.fixture
-def short_path() -> Iterator[Path]:
-    """Paths of unix sockets are limited to 107 bytes, which pytest's own folders may exceed."""
-    with tempfile.TemporaryDirectory(prefix="k8n") as name:
-        yield Path(name) / "c"
 
 
 @pytest.fixture

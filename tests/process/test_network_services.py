@@ -6,8 +6,7 @@ import asyncio
 import logging
 import socket
 import struct
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -26,13 +25,6 @@ from tests.process.lab_network import (
 )
 
 VIP = "128.5"
-
-
-@pytest.fixture
-def short_path() -> Iterator[Path]:
-    """Paths of unix sockets are limited to 107 bytes, which pytest's own folders may exceed."""
-    with tempfile.TemporaryDirectory(prefix="k8n") as name:
-        yield Path(name) / "c"
 
 
 @pytest.fixture

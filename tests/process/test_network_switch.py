@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -99,12 +98,6 @@ class Switch:
         finally:
             child.terminate()
             await child.communicate()
-
-
-@pytest.fixture
-def short_path() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="k8n") as name:
-        yield Path(name) / "c"
 
 
 @pytest.fixture
