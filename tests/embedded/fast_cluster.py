@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from k8slab.cluster.api import Api
@@ -15,7 +16,7 @@ from k8slab.folders import ClusterFolder
 from k8slab.processes import processes_of_cluster
 from k8slab.progress import SilentProgress
 from tests.embedded.conftest import RunningCluster, isolated_as, until
-from tests.embedded.node_objects import is_ready, when
+from tests.embedded.node_objects import container_status, is_ready, when
 
 TOLERANT = [
     {"key": f"node.kubernetes.io/{name}", "operator": "Exists", "effect": "NoExecute"}
@@ -108,6 +109,37 @@ def node_is(cluster: RunningCluster, name: str, status: str, seconds: float = 40
         return any(each["type"] == "Ready" and each["status"] == status for each in conditions)
 
     return when(cluster, f"node {name}", has, f"{name} to be Ready={status}", seconds)
+
+
+def containers_alive(cluster: RunningCluster) -> list[str]:
+    """The container of each program that runs, found in /proc by what its keeper was started with."""
+    found = []
+    for entry in os.listdir("/proc"):
+        try:
+            words = Path(f"/proc/{entry}/environ").read_bytes().split(b"\0") if entry.isdigit() else []
+            program = Path(f"/proc/{entry}/comm").read_text().strip() if words else ""
+        except OSError:
+            continue
+        if f"K8SLAB_CLUSTER={cluster.cluster.uuid}".encode() in words and program == "bwrap":
+            found += [word.partition(b"=")[2].decode() for word in words if word.startswith(b"K8SLAB_CONT")]
+    return sorted(found)
+
+
+def one_run_each(cluster: RunningCluster, found: list[dict[str, Any]]) -> None:
+    """See that what runs is what the API shows, once each."""
+    shown = sorted(container_status(each)["containerID"].removeprefix("k8slab://") for each in found)
+    alive = [each for each in containers_alive(cluster) if each in shown]
+    assert alive == shown
+
+
+def until_one_run_each(cluster: RunningCluster, namespace: str, selector: str, count: int) -> None:
+    """Wait until so many Pods are Ready and what the API shows of them is what runs, not older news."""
+
+    def settled() -> bool:
+        one_run_each(cluster, until_all_ready(cluster, namespace, selector, count))
+        return True
+
+    until(settled, f"the API to show what runs of {selector}")
 
 
 def signal_everything(cluster: RunningCluster, number: int) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,16 @@ import pytest
 
 from k8slab.commands import run
 from tests.embedded.conftest import RunningCluster, until
-from tests.embedded.fast_cluster import fast_cluster, kill_9, node_is, pods, until_all_ready, workload
+from tests.embedded.fast_cluster import (
+    containers_alive,
+    fast_cluster,
+    kill_9,
+    node_is,
+    one_run_each,
+    pods,
+    until_all_ready,
+    workload,
+)
 from tests.embedded.node_objects import (
     container_status,
     events,
@@ -58,20 +68,6 @@ def carriers(word: str) -> list[int]:
     return found
 
 
-def containers_alive(cluster: RunningCluster) -> list[str]:
-    """The container of each program that runs, found in /proc by what its keeper was started with."""
-    found = []
-    for entry in os.listdir("/proc"):
-        try:
-            words = Path(f"/proc/{entry}/environ").read_bytes().split(b"\0") if entry.isdigit() else []
-            program = Path(f"/proc/{entry}/comm").read_text().strip() if words else ""
-        except OSError:
-            continue
-        if f"K8SLAB_CLUSTER={cluster.cluster.uuid}".encode() in words and program == "bwrap":
-            found += [word.partition(b"=")[2].decode() for word in words if word.startswith(b"K8SLAB_CONT")]
-    return sorted(found)
-
-
 def cables(cluster: RunningCluster) -> set[str]:
     """The ends of Pods' cables at the cluster's bridge."""
     switch = next(each.pid for each in cluster.cluster.processes() if each.name == "switch")
@@ -85,11 +81,9 @@ def pod_folders(cluster: RunningCluster) -> list[Path]:
     return sorted(cluster.folder.path.glob("nodes/worker-*/pods/*"))
 
 
-def one_run_each(cluster: RunningCluster, found: list[dict[str, Any]]) -> None:
-    """See that what runs is what the API shows, once each."""
-    shown = sorted(container_status(each)["containerID"].removeprefix("k8slab://") for each in found)
-    alive = [each for each in containers_alive(cluster) if each in shown]
-    assert alive == shown
+def echoes(cluster: RunningCluster, exec_line: str) -> bool:
+    """Whether a command in a container answers."""
+    return cluster.kubectl(f"{exec_line} -- echo here", check=False) == "here\n"
 
 
 def test_daemons_end_with_their_container(cluster: RunningCluster, namespace: str) -> None:
@@ -194,8 +188,8 @@ def test_ten_pods_whose_node_is_killed_while_it_makes_them(
     # An agent leaves its containers alone; a runtime takes them along, those that ran by then.
     assert counts == {0} if process == "agent" else counts <= {0, 1} and 1 in counts
     for each in found:
-        log = own.kubectl(f"-n {space} exec {each['metadata']['name']} -- echo here")
-        assert log == "here\n"
+        # The new agent may have to come up first: that all were Ready may be its predecessor's word.
+        until(partial(echoes, own, f"-n {space} exec {each['metadata']['name']}"), "the Pod to answer")
     mine = {each["metadata"]["uid"] for each in found}
     assert mine == {path.name for path in pod_folders(own) if path.name in mine}
 

@@ -18,6 +18,7 @@ from tests.embedded.fast_cluster import (
     pods,
     signal_everything,
     until_all_ready,
+    until_one_run_each,
     workload,
 )
 from tests.embedded.node_objects import container_status, get
@@ -77,12 +78,14 @@ def test_a_killed_part_comes_back_and_the_workload_goes_on(own: RunningCluster, 
 
 def test_a_killed_runtime_takes_its_pods_along_and_starts_them_again(own: RunningCluster) -> None:
     before = uids(own)
+    until_one_run_each(own, "default", "app=web", 3)
     pod = pods(own, "default", "app=web")[0]
+    restarts = int(container_status(pod)["restartCount"])
     kill_9(own, f"{pod['spec']['nodeName']}-runtime")
 
     def again() -> bool:
         now = get(own, f"pod {pod['metadata']['name']}")
-        return int(container_status(now)["restartCount"]) > 0
+        return int(container_status(now)["restartCount"]) > restarts
 
     until(again, "the container to be started again")
     until_all_ready(own, "default", "app=web", 3)
@@ -107,6 +110,7 @@ def test_an_api_server_that_is_away_for_longer_than_the_grace_evicts_nothing(own
 
 def test_a_sleep_longer_than_the_grace_is_noticed_and_evicts_nothing(own: RunningCluster) -> None:
     before = uids(own)
+    until_one_run_each(own, "default", "app=web", 3)
     restarts = {
         each["metadata"]["uid"]: container_status(each)["restartCount"] for each in pods(own, "default")
     }
@@ -132,6 +136,11 @@ def test_simulated_pods_take_nodes_of_their_own_and_say_what_they_are(own: Runni
     own.cluster.simulate(3)
     for index in (1, 2, 3):
         node_is(own, f"sim-{index}", "True")
+    # A node carries its not-ready taint a moment longer than the condition: who is free first would get all.
+    until(
+        lambda: "not-ready" not in own.kubectl("get nodes -o jsonpath={.items[*].spec.taints[*].key}"),
+        "the new nodes to lose their taint",
+    )
     own.kubectl("create namespace many")
     own.kubectl("label namespace many k8slab.dev/simulated=true")
     own.kubectl("-n many create deployment sea --image=anything/at-all --replicas=300")
