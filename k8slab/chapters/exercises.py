@@ -10,6 +10,7 @@ from typing import TypeVar
 from k8slab.chapters.checks import Check
 from k8slab.chapters.evidence import Evidence
 from k8slab.chapters.predictions import Prediction
+from k8slab.chapters.recap import RecapQuestion
 from k8slab.errors import LabError
 
 
@@ -62,6 +63,8 @@ class Chapter:
         steps: the cells that later ones need, in order.
         exercises: its exercises.
         predictions: its predictions.
+        recap: three questions at its end.
+        kinds: kinds it follows besides those that the map draws, by plural name, such as `events`.
     """
 
     name: str
@@ -70,6 +73,8 @@ class Chapter:
     steps: tuple[Step, ...]
     exercises: tuple[Exercise, ...]
     predictions: tuple[Prediction, ...]
+    recap: tuple[RecapQuestion, ...] = ()
+    kinds: tuple[str, ...] = ()
 
     def exercise(self, id: str) -> Exercise:
         """The exercise of that id.
@@ -91,7 +96,17 @@ class Chapter:
 
 _Item = TypeVar("_Item", Exercise, Prediction)
 
-_MODULES = {"03-replicasets": "k8slab.chapters.replicasets"}
+_MODULES = {
+    "00-start": "k8slab.chapters.start",
+    "01-cluster-anatomy": "k8slab.chapters.cluster_anatomy",
+    "02-pods": "k8slab.chapters.pods",
+    "03-replicasets": "k8slab.chapters.replicasets",
+    "04-deployments": "k8slab.chapters.deployments",
+    "05-services": "k8slab.chapters.services",
+}
+
+CHAPTERS = tuple(_MODULES)
+"""Names of the chapters, in their order."""
 
 
 def chapter(name: str) -> Chapter:

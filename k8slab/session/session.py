@@ -15,7 +15,7 @@ from k8slab.errors import LabError, NotFoundError, WaitTimeoutError
 from k8slab.guard import Guard
 from k8slab.kubectl_arguments import understand
 from k8slab.manifests import Document
-from k8slab.mirror.mirror import Mirror
+from k8slab.mirror.mirror import DEFAULT_KINDS, Mirror
 from k8slab.mirror.timeline import Timeline
 from k8slab.progress import Progress
 
@@ -37,17 +37,6 @@ _RESET_GRACE = 1
 _KEPT = {("configmaps", "kube-root-ca.crt")}
 """What Kubernetes itself puts into every namespace."""
 
-_KINDS_OF_EVIDENCE = (
-    "Pod",
-    "ReplicaSet",
-    "Deployment",
-    "Service",
-    "EndpointSlice",
-    "StatefulSet",
-    "DaemonSet",
-    "Job",
-)
-
 
 class Session:
     """A chapter's namespace, the guard in front of it and the mirror of it. Safe to use from several threads.
@@ -63,7 +52,8 @@ class Session:
         self.namespace = chapter.name
         self.api = Api(cluster.kubeconfig, cluster.context)
         self.guard = Guard(cluster, self.api)
-        self.mirror = Mirror(self.api)
+        self._plurals = (*DEFAULT_KINDS, *chapter.kinds)
+        self.mirror = Mirror(self.api, self._plurals)
         self.timeline = Timeline()
         self.since = time.time()
         self.closed = False
@@ -101,7 +91,10 @@ class Session:
     def evidence(self) -> Evidence:
         """What a check judges by, at this moment."""
         store = self.mirror.store
-        objects = {kind: store.objects(kind, self.namespace) for kind in _KINDS_OF_EVIDENCE}
+        kinds = [KINDS[plural] for plural in self._plurals]
+        objects = {
+            each.kind: store.objects(each.kind, self.namespace if each.namespaced else "") for each in kinds
+        }
         return Evidence(self.namespace, objects, self.timeline, self.since, time.time())
 
     def reset(self, progress: Progress) -> float:
