@@ -1,4 +1,4 @@
-"""A chapter's notebook for tests: filled in with its solutions or not, executed, and what its cells showed."""
+"""A chapter's notebook for tests: with its solutions or not, executed, and what its cells showed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every chapter in a fresh kernel: untouched its checks are red and say why, with its solutions they are green."""
+"""Every chapter in a fresh kernel: untouched its checks are red and say why, solved they are green."""
 
 from __future__ import annotations
 
