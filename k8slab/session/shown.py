@@ -204,6 +204,13 @@ class Traffic(Shown):
         """Answers by the Pod that gave them."""
         return self._requests.by_pod
 
+    def chart(self) -> Any:
+        """Answers by Pod, as a plotly figure of this moment."""
+        from k8slab.graph.traffic_figure import traffic_figure
+
+        tally = self.tally()
+        return traffic_figure(tally.by_pod, tally.failed, tally.sentence)
+
     def text(self) -> str:
         return repr(table(self.tally()))
 
