@@ -3,6 +3,11 @@
 A cluster that k8slab made may be changed: the uuid of its journal and of the marker object in it agree,
 and the authority that its server proves itself by is the one the lab was opened with. That is checked
 again at the moment of each change. Every other cluster is read-only. System namespaces are never changed.
+
+One change is let through without that marker, because it cannot be read otherwise: while the API server or
+its etcd is away, what is stopped of a cluster k8slab made may be *started*, if the supervisor that runs its
+processes confirms the journal's uuid. Nothing that runs is ended then (but a kube-apiserver that has lost
+its etcd, to be started anew), and no object is touched.
 """
 
 from __future__ import annotations
@@ -17,14 +22,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import urllib3
 import yaml
 
 from k8slab import manifests
+from k8slab.cluster.answering import away, check_answers, is_ready
 from k8slab.cluster.api import KINDS, Api, checked_body
 from k8slab.cluster.bootstrap import OWNER_MARKER
 from k8slab.cluster.contract import Cluster, ClusterNode, ClusterProcess, NodeAction, ProcessAction
 from k8slab.commands import Completed
-from k8slab.errors import ClusterStateError, ConflictError, GuardError, NotFoundError
+from k8slab.errors import ApiError, ClusterStateError, ConflictError, GuardError, NotFoundError
 from k8slab.folders import state_folder
 from k8slab.kubectl_arguments import CLUSTER_WIDE, KubectlRequest, understand
 from k8slab.kubectl_program import replace_process, run_kubectl
@@ -75,19 +82,10 @@ class Guard:
 
         Raises:
             GuardError: it is not, or no longer.
+            ClusterStateError: the API server cannot say, because it or etcd does not run.
         """
-        if not self.cluster.owned:
-            raise GuardError(
-                f"The cluster {self.cluster.name!r} was not made by k8slab, so this lab only reads it.",
-                "Changing it will need three keys (a namespace label, a list of namespaces, the typed context"
-                " name), which this version does not take yet. Open the lab without naming a backend for a"
-                " cluster of its own.",
-            )
-        if _authority(self.cluster.kubeconfig, self.cluster.context) != self._authority:
-            raise GuardError(
-                f"{self.cluster.kubeconfig} names another server or authority than when the lab was opened.",
-                "Run the cell with Lab.open(...) again.",
-            )
+        self._check_made_by_us()
+        check_answers(self.cluster, self.api)
         try:
             marker = self.api.get(_MARKER_PATH)
         except NotFoundError:
@@ -105,6 +103,37 @@ class Guard:
                 "Run the cell with Lab.open(...) again.",
             )
         self._marker_uid = uid
+
+    def check_supervisor(self) -> None:
+        """Make sure without the API server that the cluster's processes are those k8slab made.
+
+        Weaker than `check_cluster`, which also proves who answers; it allows starting and nothing else.
+
+        Raises:
+            GuardError: nobody confirms the uuid of the cluster's journal, or another one is given.
+        """
+        self._check_made_by_us()
+        confirmed = self.cluster.supervised_uuid()
+        if not self.cluster.uuid or confirmed != self.cluster.uuid:
+            raise GuardError(
+                f"The supervisor that runs the processes of {self.cluster.name!r} gives the uuid"
+                f" {confirmed or 'none'}, and {self.cluster.uuid or 'one'} was wanted.",
+                "Run the cell with Lab.open(...) again.",
+            )
+
+    def _check_made_by_us(self) -> None:
+        if not self.cluster.owned:
+            raise GuardError(
+                f"The cluster {self.cluster.name!r} was not made by k8slab, so this lab only reads it.",
+                "Changing it will need three keys (a namespace label, a list of namespaces, the typed context"
+                " name), which this version does not take yet. Open the lab without naming a backend for a"
+                " cluster of its own.",
+            )
+        if _authority(self.cluster.kubeconfig, self.cluster.context) != self._authority:
+            raise GuardError(
+                f"{self.cluster.kubeconfig} names another server or authority than when the lab was opened.",
+                "Run the cell with Lab.open(...) again.",
+            )
 
     def create_namespace(self, name: str, labels: dict[str, str]) -> bool:
         """Create a namespace; one that exists is left as it is.
@@ -284,16 +313,48 @@ class Guard:
         return self.cluster.node(name, action)
 
     def change_process(self, name: str, action: ProcessAction) -> ClusterProcess:
-        """Stop, start or kill one process of the cluster."""
-        self.check_cluster()
+        """Stop, start or kill one process of the cluster.
+
+        `start` is let through while the API server cannot show its marker, for a cluster whose supervisor
+        confirms the journal's uuid: without that nobody could start an API server that was stopped.
+        Stopping and killing always need the marker.
+        """
+        if action == "start":
+            self._check_start()
+        else:
+            self.check_cluster()
         self._record(f"process {action}", "", name)
         return self.cluster.process(name, action)
+
+    def restart_lost_api_server(self) -> ClusterProcess:
+        """Start kube-apiserver anew where it runs and is not ready, having lost its etcd for a while.
+
+        It asks for etcd ever more rarely, up to every two minutes. On a real control plane the kubelet's
+        liveness probe does the same. Checked as `start` is; one that is ready is left alone.
+        """
+        name = "kube-apiserver"
+        self.check_supervisor()
+        if is_ready(self.api):
+            return next(each for each in self.cluster.processes() if each.name == name)
+        self._record("process start anew", "", name)
+        self.cluster.process(name, "kill")
+        return self.cluster.process(name, "start")
 
     def simulate(self, nodes: int) -> None:
         """Have so many simulated nodes played."""
         self.check_cluster()
         self._record("simulate", "", str(nodes))
         self.cluster.simulate(nodes)
+
+    def _check_start(self) -> None:
+        if away(self.cluster) is None:
+            try:
+                self.check_cluster()
+                return
+            except (ApiError, ClusterStateError, urllib3.exceptions.HTTPError, OSError):
+                # Being started, it cannot say yet. A marker that says something else is a GuardError.
+                pass
+        self.check_supervisor()
 
     def _check_cluster_wide(self, plural: str, verb: str) -> None:
         if plural in CLUSTER_WIDE and verb not in _CLUSTER_WIDE_VERBS.get(plural, set()):

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import NoReturn
 
+from k8slab.cluster.answering import away
 from k8slab.cluster.contract import Cluster
 from k8slab.commands import Completed, run
 from k8slab.errors import CommandError
@@ -39,8 +40,8 @@ def run_kubectl(
         _argv(cluster, namespace, arguments), timeout=timeout, env=environment(), input=text, check=False
     )
     if done.returncode != 0:
-        said = (done.stdout + done.stderr).replace('"STDIN"', "the manifest")
-        raise CommandError(["kubectl", *shown], done.returncode, said, _cure(said))
+        said = _without_repeats((done.stdout + done.stderr).replace('"STDIN"', "the manifest"))
+        raise CommandError(["kubectl", *shown], done.returncode, said, _cure(said, cluster))
     return done
 
 
@@ -66,10 +67,18 @@ def _argv(cluster: Cluster, namespace: str, arguments: Sequence[str]) -> list[st
     return [*fixed, *([f"--namespace={namespace}"] if namespace else []), *arguments]
 
 
-def _cure(said: str) -> str:
+def _without_repeats(said: str) -> str:
+    """Without the lines of kubectl's log in which it says five times what its last line says once."""
+    return "".join(line for line in said.splitlines(keepends=True) if " memcache.go:" not in line)
+
+
+def _cure(said: str, cluster: Cluster) -> str:
     if "NotFound" in said:
         return "Look at what is there: `kubectl get all`."
     if "refused" in said or "Unable to connect" in said:
+        missing = away(cluster)
+        if missing is not None:
+            return f"{missing.name} does not run: lab.components[{missing.name!r}].start() starts it."
         return "The cluster does not answer: run the cell with Lab.open(...) again."
     if "Invalid" in said or "error validating" in said or "strict decoding" in said:
         return "Correct the field it names and try again; that object was not changed."

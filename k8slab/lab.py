@@ -29,6 +29,7 @@ from k8slab.kubectl_arguments import understand
 from k8slab.progress import TextProgress
 from k8slab.session.actions import PodActions
 from k8slab.session.chapter_files import manifest_path, next_step, shown_path, table_of_manifests
+from k8slab.session.components import Components
 from k8slab.session.ingresses import ingress_url, is_ingress
 from k8slab.session.judge import ExerciseRun, Judge, PredictionRun
 from k8slab.session.nodes import Nodes
@@ -38,6 +39,7 @@ from k8slab.session.running import Running, kubectl_words, run_for_a_while
 from k8slab.session.services import find_service, service_url
 from k8slab.session.session import Session
 from k8slab.session.shown import Exercise, Prediction, Stopwatch, Traffic
+from k8slab.session.stored import StoredObject, look_up
 from k8slab.session.views import Views
 from k8slab.traffic import Requests
 
@@ -95,7 +97,7 @@ class Lab:
         threading.Thread(target=_warm_up, name="k8slab-warm-up", daemon=True).start()
         session = Session(cluster, found)
         try:
-            session.start()
+            session.start(TextProgress(sys.stdout))
             lab = cls(session)
         except BaseException:
             session.close()
@@ -112,6 +114,12 @@ class Lab:
     def nodes(self) -> Nodes:
         """The nodes as machines: `lab.nodes["worker-2"].power_off()`, `lab.nodes.add()`."""
         return Nodes(self._live().guard)
+
+    @property
+    def components(self) -> Components:
+        """The cluster's processes: `lab.components["kube-scheduler"].stop()`, and `.start()`."""
+        self._live()
+        return self._views.components()
 
     @property
     def namespace(self) -> str:
@@ -166,7 +174,7 @@ class Lab:
         Args:
             selector: a label selector such as `app=web`, or a word for the label `app`; all Pods if empty.
         """
-        session = self._live()
+        session = self._answering()
         return list_coming_pods(session.api, session.namespace, selector)
 
     @in_plain_words
@@ -218,9 +226,21 @@ class Lab:
         return Text(self._actions.logs_of(row, container), f"Logs of {row.name}")
 
     @in_plain_words
+    def etcd(self, target: str) -> StoredObject:
+        """How etcd keeps an object: its key, its revisions, and what can be read in its bytes.
+
+        It is read past the API server, and never written. Of a Secret no values are shown.
+
+        Args:
+            target: such as `pod/web`, `deploy/web`, `svc/web` or `node/worker-1`.
+        """
+        session = self._live()
+        return look_up(session.cluster, session.namespace, target)
+
+    @in_plain_words
     def events(self) -> Table:
         """What Kubernetes reported in the chapter's namespace, oldest first."""
-        self._live()
+        self._answering()
         self._say("kubectl events")
         return self._actions.events_of()
 
@@ -235,7 +255,7 @@ class Lab:
         Returns:
             What shows itself, and has `stop()`, `sent`, `answered`, `failed` and `by_pod`.
         """
-        session = self._live()
+        session = self._answering()
         service = find_service(session, target)
         api = Api(session.cluster.kubeconfig, session.cluster.context)
         return self._views.traffic(Requests(api, service.proxy_path, rate, f"svc/{service.name}"))
@@ -313,11 +333,14 @@ class Lab:
         Args:
             target: such as `svc/web` or `ingress/web`.
         """
-        return Text((ingress_url if is_ingress(target) else service_url)(self._live(), target))
+        return Text((ingress_url if is_ingress(target) else service_url)(self._answering(), target))
 
     @in_plain_words
     def reset(self) -> Text:
-        """Bring the chapter back to its exact start: an empty namespace, nothing solved, nothing timed."""
+        """Bring the chapter back to its exact start: an empty namespace, nothing solved, nothing timed.
+
+        Processes that were stopped are started first, and nodes without power are powered on.
+        """
         session = self._live()
         self._views.stop_traffic()
         seconds = session.reset(TextProgress(sys.stdout))
@@ -368,8 +391,13 @@ class Lab:
             raise ClusterStateError("This lab is closed.", "Run the cell with Lab.open(...) again.")
         return self._session
 
-    def _find(self, pod: PodRow | str) -> PodRow:
+    def _answering(self) -> Session:
         session = self._live()
+        session.check_answers()
+        return session
+
+    def _find(self, pod: PodRow | str) -> PodRow:
+        session = self._answering()
         return find_pod(session.api, session.namespace, pod)
 
     def _say(self, line: str) -> None:

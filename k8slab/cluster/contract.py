@@ -75,6 +75,25 @@ class ClusterNode:
     runtime: str
 
 
+@dataclass(frozen=True)
+class StoredValue:
+    """What etcd holds under one key.
+
+    Args:
+        key: the key, such as `/registry/pods/default/web`.
+        value: the bytes.
+        create_revision: etcd's revision at which the key was made.
+        mod_revision: etcd's revision at which it was last written.
+        version: how often it was written since it was made.
+    """
+
+    key: str
+    value: bytes
+    create_revision: int
+    mod_revision: int
+    version: int
+
+
 class Cluster(ABC):
     """A cluster that a lab works on. Made by `choose.open_cluster`; safe to use from several threads."""
 
@@ -118,6 +137,24 @@ class Cluster(ABC):
         Raises:
             ClusterStateError: there is no such process here.
         """
+
+    def supervised_uuid(self) -> str:
+        """The uuid that whoever runs the processes gives now, without asking the API server.
+
+        Empty where nobody does that; the guard then takes the API server's word alone.
+        """
+        return ""
+
+    def stored(self, key: str) -> StoredValue | None:
+        """What etcd holds under one key, read past the API server; None if there is no such key.
+
+        Raises:
+            ClusterStateError: this backend's etcd is out of reach, or etcd does not answer.
+        """
+        raise ClusterStateError(
+            f"This backend's etcd is out of reach: on {self.backend} k8slab has no certificate for it.",
+            "The backend 'embedded' shows its etcd: open the lab with backend='embedded'.",
+        )
 
     def nodes(self) -> tuple[ClusterNode, ...]:
         """The worker nodes as machines, where the backend has them in hand."""

@@ -10,9 +10,18 @@ from typing import Any
 
 from filelock import FileLock
 
-from k8slab.cluster.contract import Cluster, ClusterNode, ClusterProcess, NodeAction, ProcessAction, Reality
+from k8slab.cluster.contract import (
+    Cluster,
+    ClusterNode,
+    ClusterProcess,
+    NodeAction,
+    ProcessAction,
+    Reality,
+    StoredValue,
+)
 from k8slab.cluster.embedded_creation import check_place, check_request, close_starter_pipes, create
 from k8slab.cluster.embedded_reality import reality
+from k8slab.cluster.etcd_gateway import read_key
 from k8slab.cluster.identities import MAXIMUM_SIMULATED_NODES, plan_of
 from k8slab.cluster.journal import Journal
 from k8slab.cluster.leftovers import sweep
@@ -82,6 +91,12 @@ class EmbeddedCluster(Cluster):
     def process(self, name: str, action: ProcessAction) -> ClusterProcess:
         answer = ask(self.folder, op="process", name=name, action=action)
         return _process(answer["process"])
+
+    def supervised_uuid(self) -> str:
+        return str(ask(self.folder, op="status")["cluster"]["uuid"])
+
+    def stored(self, key: str) -> StoredValue | None:
+        return read_key(self.folder, self.settings, key)
 
     def nodes(self) -> tuple[ClusterNode, ...]:
         return tuple(ClusterNode(**each) for each in ask(self.folder, op="status")["nodes"])

@@ -15,6 +15,9 @@ from k8slab.cluster.control_plane import ProcessSpecification
 from k8slab.errors import StartError
 from k8slab.processes import Child, ProcessIdentity
 
+STOP_GRACE = 3.0
+"""Seconds from SIGTERM to SIGKILL."""
+
 
 @dataclass(frozen=True)
 class Ending:
@@ -99,7 +102,7 @@ class SupervisedProcess:
         self._ended.set()
         self._changed(self)
 
-    async def stop(self, grace: float = 3.0, first: int = signal.SIGTERM) -> None:
+    async def stop(self, grace: float = STOP_GRACE, first: int = signal.SIGTERM) -> None:
         """End it and keep it down: SIGTERM, and SIGKILL after `grace` seconds."""
         self.wanted = False
         if self._child is None:

@@ -25,7 +25,7 @@ from k8slab.cluster.control_plane import ProcessSpecification
 from k8slab.cluster.journal import Journal, State
 from k8slab.cluster.leases import Leases
 from k8slab.cluster.sleep_watch import Sleep, SleepWatch, hold_until_heartbeats
-from k8slab.cluster.supervised import SupervisedProcess
+from k8slab.cluster.supervised import STOP_GRACE, SupervisedProcess
 from k8slab.cluster.supervised_nodes import Nodes
 from k8slab.cluster.supervisor_socket import serve
 from k8slab.errors import ClusterStateError, LabError, StartError
@@ -40,6 +40,10 @@ from k8slab.processes import (
 
 RESTART_DELAYS = (0.0, 1.0, 2.0, 4.0, 8.0)
 """Seconds before a process that ended by itself is started again; the last one repeats."""
+
+COMPONENT_GRACE = 1.2
+"""Seconds that a component gets to end when a learner stops it, before SIGKILL: with clients connected
+etcd and kube-apiserver take longer than a cell may, and both are made to survive SIGKILL."""
 
 
 class Supervisor:
@@ -186,7 +190,7 @@ class Supervisor:
             self.nodes.check_power(name)
             process.start()
         elif action == "stop":
-            await process.stop()
+            await process.stop(COMPONENT_GRACE if process.specification.kind == "component" else STOP_GRACE)
         elif action == "kill":
             await process.stop(first=signal.SIGKILL)
         else:

@@ -6,21 +6,30 @@ import contextlib
 import time
 from collections.abc import Sequence
 
+import urllib3
+
 from k8slab.chapters.evidence import Evidence
 from k8slab.chapters.exercises import Chapter
+from k8slab.cluster.answering import away, check_answers
 from k8slab.cluster.api import KINDS, Api
 from k8slab.cluster.contract import Cluster
 from k8slab.commands import Completed
-from k8slab.errors import LabError, NotFoundError, WaitTimeoutError
+from k8slab.errors import ClusterStateError, GuardError, LabError, NotFoundError, WaitTimeoutError
 from k8slab.guard import Guard
 from k8slab.kubectl_arguments import understand
 from k8slab.manifests import Document
 from k8slab.mirror.mirror import DEFAULT_KINDS, Mirror
 from k8slab.mirror.timeline import Timeline
-from k8slab.progress import Progress
+from k8slab.progress import Progress, SilentProgress
+from k8slab.session.restoring import answer_again, bring_back
 
 RESET_SECONDS = 10.0
 ACCOUNT_SECONDS = 30.0
+ANSWER_SECONDS = 30.0
+"""How long a kubectl line waits, beside the cell, for an API server that was started again lately."""
+CELL_SECONDS = 1.0
+"""The same for a call that the cell waits for."""
+MIRROR_SECONDS = 10.0
 
 _OWNERS = (
     "deployments",
@@ -58,12 +67,18 @@ class Session:
         self.since = time.time()
         self.closed = False
 
-    def start(self) -> bool:
+    def start(self, progress: Progress | None = None) -> bool:
         """Make the namespace if it is not there, and begin to follow it.
+
+        An API server or etcd that somebody stopped is started: without them there is no chapter.
+
+        Args:
+            progress: told where that is so.
 
         Returns:
             Whether the namespace is new.
         """
+        answer_again(self.guard, progress or SilentProgress())
         labels = {"k8slab.dev/chapter": self.chapter.name}
         created = self.guard.create_namespace(self.namespace, labels)
         self.mirror.listen(self.timeline.record)
@@ -79,12 +94,20 @@ class Session:
             documents: the objects.
             words: the kubectl line that does the same.
         """
+        check_answers(self.cluster, self.api, ANSWER_SECONDS)
         self._wait_for_account()
         return self.guard.apply(self.namespace, documents, words)
 
     def kubectl(self, words: Sequence[str]) -> Completed:
-        """Run a kubectl line through the guard; one that changes something waits as `apply` does."""
-        if understand(words).changes:
+        """Run a kubectl line through the guard; one that changes something waits as `apply` does.
+
+        While kube-apiserver is stopped, one that only reads runs all the same: it says so in its own words.
+        """
+        changes = understand(words).changes
+        missing = away(self.cluster)
+        if changes or missing is None or missing.name != "kube-apiserver":
+            check_answers(self.cluster, self.api, ANSWER_SECONDS)
+        if changes:
             self._wait_for_account()
         return self.guard.kubectl(self.namespace, words)
 
@@ -98,17 +121,19 @@ class Session:
         return Evidence(self.namespace, objects, self.timeline, self.since, time.time())
 
     def reset(self, progress: Progress) -> float:
-        """Delete everything in the namespace, and wait until it is empty.
+        """Bring back what was stopped, delete everything in the namespace, and wait until it is empty.
 
         Args:
-            progress: told about the step.
+            progress: told about the steps.
 
         Returns:
             How long it took, in seconds.
 
         Raises:
-            WaitTimeoutError: something was still there after 10 s.
+            WaitTimeoutError: something was still there after 10 s, or what was stopped did not come back.
         """
+        began = time.monotonic()
+        bring_back(self.guard, progress)
         started = time.monotonic()
         with progress.step(f"Emptying the namespace {self.namespace}") as step:
             for plural in _OWNERS:
@@ -128,8 +153,9 @@ class Session:
                     )
                 step.detail(f"{len(left)} objects left")
                 time.sleep(0.1)
+        self._wait_for_mirror()
         self.since = time.time()
-        return time.monotonic() - started
+        return time.monotonic() - began
 
     def close(self) -> None:
         """Follow no more and give the cluster back. Safe to call twice."""
@@ -142,16 +168,41 @@ class Session:
             self.cluster.close()
 
     def answers(self) -> bool:
-        """Whether the cluster that was opened is still the one that answers."""
+        """Whether the cluster that was opened is still the one there; its API server may be stopped."""
         if self.closed:
             return False
         try:
             self.guard.check_cluster()
-        except LabError:
+        except GuardError:
             return False
-        except OSError:
-            return False
+        except (LabError, OSError, urllib3.exceptions.HTTPError):
+            return self._is_only_stopped()
         return True
+
+    def check_answers(self) -> None:
+        """Raise within about a second where the API server cannot answer; the message says what to start.
+
+        Raises:
+            ClusterStateError: etcd or kube-apiserver does not run, or is not ready yet.
+        """
+        check_answers(self.cluster, self.api, CELL_SECONDS)
+
+    def _is_only_stopped(self) -> bool:
+        try:
+            self.guard.check_supervisor()
+        except (LabError, OSError):
+            return False
+        try:
+            check_answers(self.cluster, self.api)
+        except ClusterStateError:
+            return True
+        return False
+
+    def _wait_for_mirror(self) -> None:
+        """Wait until the mirror follows again, which a restart of the API server may have cut off."""
+        deadline = time.monotonic() + MIRROR_SECONDS
+        while self.mirror.status().state in ("reconnecting", "stale") and time.monotonic() < deadline:
+            time.sleep(0.05)
 
     def _names(self, plural: str) -> list[str]:
         objects, _ = self.api.list(plural, self.namespace)

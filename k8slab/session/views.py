@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from k8slab.session.actions import ButtonActions, PodActions
+from k8slab.session.components import CONTROL_PLANE, Components, act, state_in_words
 from k8slab.session.judge import ExerciseRun, Judge, PredictionRun
 from k8slab.session.scene_source import LabScene
 from k8slab.session.session import Session
@@ -136,6 +137,29 @@ class Views:
             return [self._keep(key, TrafficView(requests.tally, key))]
 
         return Traffic(requests, make)
+
+    def components(self) -> Components:
+        """The cluster's processes, with a panel where the backend has them in hand."""
+        guard = self._session.guard
+
+        def make() -> list[Any]:
+            cluster = guard.cluster
+            there = {each.name for each in cluster.processes()}
+            names = [name for name in CONTROL_PLANE if name in there]
+            if not names:
+                return []
+            from k8slab.widgets.component_panel import ComponentPanel, ComponentState
+
+            def look() -> list[ComponentState]:
+                return [
+                    ComponentState(each.name, each.state != "stopped", state_in_words(each))
+                    for each in cluster.processes()
+                ]
+
+            key = self._key("components")
+            return [self._keep(key, ComponentPanel(names, look, lambda *what: act(guard, *what), key))]
+
+        return Components(guard, make)
 
     def stop_traffic(self) -> None:
         """Stop all requests."""

@@ -1,0 +1,189 @@
+"""The processes of a cluster: `lab.components["kube-scheduler"].stop()`, and the panel that does the same."""
+
+from __future__ import annotations
+
+from k8slab.answers import Table, Text
+from k8slab.cluster.answering import NEEDED, wait_ready
+from k8slab.cluster.contract import Cluster, ClusterProcess, ProcessAction
+from k8slab.errors import ClusterStateError
+from k8slab.guard import Guard
+from k8slab.processes import memory_of
+from k8slab.session.plain_words import in_plain_words
+from k8slab.session.shown import MakeWidgets, Shown
+
+CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+
+COLUMNS = ("PROCESS", "STATE", "PID", "MEMORY", "RESTARTS")
+
+_STOPPED = {
+    "kube-scheduler": "Pods that run go on running; a new one stays Pending, without a node, until it is"
+    " started: `kubectl get pods -o wide`.",
+    "kube-controller-manager": "Nobody compares any more what is wanted with what is there: a deleted Pod of"
+    " a ReplicaSet is not replaced, and a new Deployment gets no ReplicaSet. `kubectl get all` shows it.",
+    "kube-apiserver": "kubectl and every component now knock in vain; the containers run on, and nobody hears"
+    " of them. `lab.pods()` shows what that looks like.",
+    "etcd": "kube-apiserver runs on and has nowhere to read or write; the containers run on."
+    " `lab.pods()` shows what that looks like.",
+}
+_STARTED = {
+    "kube-scheduler": "Pods that wait for a node get one within seconds: `kubectl get pods -o wide`.",
+    "kube-controller-manager": "It lists everything and catches up on what it missed: `kubectl get pods -w`"
+    " in a terminal.",
+}
+
+
+class Components(Shown):
+    """The processes of a cluster, by name: a table, and in a notebook also a panel with buttons.
+
+    Args:
+        guard: lets changes through.
+        make: makes the panel.
+    """
+
+    def __init__(self, guard: Guard, make: MakeWidgets = list) -> None:
+        super().__init__(make)
+        self._guard = guard
+
+    def __getitem__(self, name: str) -> Component:
+        return Component(self._guard, name)
+
+    def table(self) -> Table:
+        """The processes as a table."""
+        return table_of(self._guard.cluster)
+
+    def text(self) -> str:
+        return repr(self.table())
+
+    def _repr_html_(self) -> str:
+        return self.table()._repr_html_()
+
+
+class Component:
+    """One process of a cluster.
+
+    Args:
+        guard: lets changes through.
+        name: its name, such as `kube-scheduler`.
+    """
+
+    def __init__(self, guard: Guard, name: str) -> None:
+        self._guard = guard
+        self.name = name
+
+    def stop(self) -> Text:
+        """End it (SIGTERM, a moment later SIGKILL), and keep it down until `start`."""
+        return Text(act(self._guard, self.name, "stop"), self.name)
+
+    def start(self) -> Text:
+        """Start it again; works while the API server is stopped, too."""
+        return Text(act(self._guard, self.name, "start"), self.name)
+
+    def kill(self) -> Text:
+        """End it by SIGKILL, without a chance to tidy up, and keep it down until `start`."""
+        return Text(act(self._guard, self.name, "kill"), self.name)
+
+    def __repr__(self) -> str:
+        return repr(table_of(self._guard.cluster, self.name))
+
+    def _repr_html_(self) -> str:
+        return table_of(self._guard.cluster, self.name)._repr_html_()
+
+
+@in_plain_words
+def act(guard: Guard, name: str, action: ProcessAction) -> str:
+    """Do something to a process; returns what was done and what to watch, within two seconds.
+
+    Args:
+        guard: lets changes through.
+        name: the process.
+        action: what.
+
+    Raises:
+        ClusterStateError: there is no such process, or the backend cannot.
+        GuardError: the cluster is not ours, or cannot be told to be.
+    """
+    before = find(guard.cluster, name)
+    if action == "start":
+        if before.pid is not None:
+            return f"{name} runs already, with pid {before.pid}."
+        return _start(guard, name)
+    if before.state == "stopped":
+        return f"{name} is stopped already; `.start()` starts it again."
+    guard.change_process(name, action)
+    gone = f"its process {before.pid} is gone" if before.pid is not None else "it is not tried again"
+    how = "was killed by SIGKILL and stays down" if action == "kill" else "is stopped"
+    return f"{name} {how}: {gone}. {_STOPPED.get(name, '')}".rstrip()
+
+
+def _start(guard: Guard, name: str) -> str:
+    pid = guard.change_process(name, "start").pid
+    said = f"{name} runs again, with pid {pid}."
+    if name not in NEEDED:
+        return f"{said} {_STARTED.get(name, '')}".rstrip()
+    processes = {each.name: each for each in guard.cluster.processes()}
+    for other in NEEDED:
+        if processes[other].state != "running":
+            return f"{said} The API server cannot answer yet: {other} does not run."
+    if wait_ready(guard.api, 1.0):
+        return f"{said} The API server is ready."
+    if name == "etcd":
+        guard.restart_lost_api_server()
+        return (
+            f"{said} kube-apiserver asks for a lost etcd ever more rarely, so it was started anew, as the"
+            " kubelet's liveness probe does it; it is ready within seconds."
+        )
+    return f"{said} It reads everything from etcd first, and is ready within seconds."
+
+
+def find(cluster: Cluster, name: str) -> ClusterProcess:
+    """The process of that name.
+
+    Raises:
+        ClusterStateError: there is none, or the backend has none in hand.
+    """
+    processes = {each.name: each for each in cluster.processes()}
+    if not processes:
+        raise ClusterStateError(
+            f"On the backend {cluster.backend} k8slab has no processes in hand, so not {name!r} either.",
+            "The backend 'embedded' has: open the lab with backend='embedded'.",
+        )
+    if name not in processes:
+        raise ClusterStateError(
+            f"There is no process {name!r} in this cluster.", f"There are: {', '.join(processes)}."
+        )
+    return processes[name]
+
+
+def table_of(cluster: Cluster, name: str = "") -> Table:
+    """The processes of a cluster, the control plane first, or one of them."""
+    processes = [find(cluster, name)] if name else sorted(cluster.processes(), key=_place)
+    rows = tuple(
+        (
+            each.name,
+            each.state,
+            str(each.pid or ""),
+            f"{megabytes:.0f} MB" if (megabytes := memory_mb(each)) else "",
+            str(each.restarts),
+        )
+        for each in processes
+    )
+    return Table(COLUMNS, rows, empty=f"The backend {cluster.backend} has no processes in hand.")
+
+
+def memory_mb(process: ClusterProcess) -> float:
+    """Memory of a process (proportional set size) in MB; 0 where it cannot be read."""
+    return memory_of([process.pid]) / 1e6 if process.pid is not None else 0.0
+
+
+def state_in_words(process: ClusterProcess) -> str:
+    """Such as `running, pid 12, 30 MB` or `stopped by you`."""
+    if process.pid is not None:
+        megabytes = memory_mb(process)
+        return f"running, pid {process.pid}" + (f", {megabytes:.0f} MB" if megabytes else "")
+    if process.state == "stopped":
+        return "stopped by you"
+    return f"failed with exit code {process.exit_code}; it is started again"
+
+
+def _place(process: ClusterProcess) -> int:
+    return CONTROL_PLANE.index(process.name) if process.name in CONTROL_PLANE else len(CONTROL_PLANE)
