@@ -13,7 +13,6 @@ its etcd, to be started anew), and no object is touched.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -22,16 +21,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import urllib3
-import yaml
-
 from k8slab import manifests
-from k8slab.cluster.answering import away, check_answers, is_ready
 from k8slab.cluster.api import KINDS, Api, checked_body
-from k8slab.cluster.bootstrap import OWNER_MARKER
 from k8slab.cluster.contract import Cluster, ClusterNode, ClusterProcess, NodeAction, ProcessAction
+from k8slab.cluster.ownership import Ownership
 from k8slab.commands import Completed
-from k8slab.errors import ApiError, ClusterStateError, ConflictError, GuardError, NotFoundError
+from k8slab.errors import ConflictError, GuardError, NotFoundError
 from k8slab.folders import state_folder
 from k8slab.kubectl_arguments import CLUSTER_WIDE, KubectlRequest, understand
 from k8slab.kubectl_program import replace_process, run_kubectl
@@ -39,7 +34,6 @@ from k8slab.kubectl_program import replace_process, run_kubectl
 FIELD_MANAGER = "k8slab"
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_MARKER_PATH = KINDS["configmaps"].path("kube-system", OWNER_MARKER)
 _CLUSTER_WIDE_VERBS = {
     "nodes": {"cordon", "uncordon", "drain", "taint", "label", "annotate"},
     "namespaces": {"create", "delete", "label", "annotate"},
@@ -57,8 +51,7 @@ class Guard:
     def __init__(self, cluster: Cluster, api: Api) -> None:
         self.cluster = cluster
         self.api = api
-        self._authority = _authority(cluster.kubeconfig, cluster.context)
-        self._marker_uid = ""
+        self._ownership = Ownership(cluster, api)
 
     def check_namespace(self, namespace: str) -> None:
         """Refuse a namespace that is the system's own, or whose name only looks like another.
@@ -84,56 +77,11 @@ class Guard:
             GuardError: it is not, or no longer.
             ClusterStateError: the API server cannot say, because it or etcd does not run.
         """
-        self._check_made_by_us()
-        check_answers(self.cluster, self.api)
-        try:
-            marker = self.api.get(_MARKER_PATH)
-        except NotFoundError:
-            marker = {}
-        seen = (marker.get("data") or {}).get("uuid", "")
-        uid = marker.get("metadata", {}).get("uid", "")
-        if (
-            not self.cluster.uuid
-            or seen != self.cluster.uuid
-            or (self._marker_uid and uid != self._marker_uid)
-        ):
-            raise GuardError(
-                f"The server that answers is not the cluster {self.cluster.name!r} that k8slab made:"
-                f" its marker says {seen or 'nothing'}, and {self.cluster.uuid} was wanted.",
-                "Run the cell with Lab.open(...) again.",
-            )
-        self._marker_uid = uid
+        self._ownership.check()
 
     def check_supervisor(self) -> None:
-        """Make sure without the API server that the cluster's processes are those k8slab made.
-
-        Weaker than `check_cluster`, which also proves who answers; it allows starting and nothing else.
-
-        Raises:
-            GuardError: nobody confirms the uuid of the cluster's journal, or another one is given.
-        """
-        self._check_made_by_us()
-        confirmed = self.cluster.supervised_uuid()
-        if not self.cluster.uuid or confirmed != self.cluster.uuid:
-            raise GuardError(
-                f"The supervisor that runs the processes of {self.cluster.name!r} gives the uuid"
-                f" {confirmed or 'none'}, and {self.cluster.uuid or 'one'} was wanted.",
-                "Run the cell with Lab.open(...) again.",
-            )
-
-    def _check_made_by_us(self) -> None:
-        if not self.cluster.owned:
-            raise GuardError(
-                f"The cluster {self.cluster.name!r} was not made by k8slab, so this lab only reads it.",
-                "Changing it will need three keys (a namespace label, a list of namespaces, the typed context"
-                " name), which this version does not take yet. Open the lab without naming a backend for a"
-                " cluster of its own.",
-            )
-        if _authority(self.cluster.kubeconfig, self.cluster.context) != self._authority:
-            raise GuardError(
-                f"{self.cluster.kubeconfig} names another server or authority than when the lab was opened.",
-                "Run the cell with Lab.open(...) again.",
-            )
+        """Make sure of the same without the API server; see `Ownership.check_supervisor`."""
+        self._ownership.check_supervisor()
 
     def create_namespace(self, name: str, labels: dict[str, str]) -> bool:
         """Create a namespace; one that exists is left as it is.
@@ -320,41 +268,32 @@ class Guard:
         Stopping and killing always need the marker.
         """
         if action == "start":
-            self._check_start()
+            self._ownership.check_for_start()
         else:
             self.check_cluster()
         self._record(f"process {action}", "", name)
         return self.cluster.process(name, action)
 
-    def restart_lost_api_server(self) -> ClusterProcess:
-        """Start kube-apiserver anew where it runs and is not ready, having lost its etcd for a while.
+    def restart_api_server(self) -> ClusterProcess:
+        """Start kube-apiserver anew where it runs since before its etcd; otherwise it is left alone.
 
-        It asks for etcd ever more rarely, up to every two minutes. On a real control plane the kubelet's
-        liveness probe does the same. Checked as `start` is; one that is ready is left alone.
+        By itself it asks for an etcd that was away ever more rarely, up to every two minutes. On a real
+        control plane the kubelet's liveness probe does the same. Checked as `start` is.
         """
+        self._ownership.check_for_start()
         name = "kube-apiserver"
-        self.check_supervisor()
-        if is_ready(self.api):
-            return next(each for each in self.cluster.processes() if each.name == name)
-        self._record("process start anew", "", name)
-        self.cluster.process(name, "kill")
-        return self.cluster.process(name, "start")
+        processes = {each.name: each for each in self.cluster.processes()}
+        if processes[name].pid is not None and processes[name].started < processes["etcd"].started:
+            self._record("process start anew", "", name)
+            self.cluster.process(name, "kill")
+            return self.cluster.process(name, "start")
+        return processes[name]
 
     def simulate(self, nodes: int) -> None:
         """Have so many simulated nodes played."""
         self.check_cluster()
         self._record("simulate", "", str(nodes))
         self.cluster.simulate(nodes)
-
-    def _check_start(self) -> None:
-        if away(self.cluster) is None:
-            try:
-                self.check_cluster()
-                return
-            except (ApiError, ClusterStateError, urllib3.exceptions.HTTPError, OSError):
-                # Being started, it cannot say yet. A marker that says something else is a GuardError.
-                pass
-        self.check_supervisor()
 
     def _check_cluster_wide(self, plural: str, verb: str) -> None:
         if plural in CLUSTER_WIDE and verb not in _CLUSTER_WIDE_VERBS.get(plural, set()):
@@ -434,20 +373,3 @@ def _documents_at(file: str) -> list[manifests.Document]:
         paths = [each for each in sorted(path.rglob("*")) if each.suffix in (".yaml", ".yml", ".json")]
         return [document for each in paths for document in manifests.read(each)]
     return list(manifests.read(path))
-
-
-def _authority(kubeconfig: Path, context: str) -> tuple[str, str]:
-    """Server and fingerprint of the authority that a context of a kubeconfig names."""
-    try:
-        content = yaml.safe_load(kubeconfig.read_text())
-        named = {each["name"]: each["context"] for each in content["contexts"]}
-        entry = named[context or content["current-context"]]
-        cluster = {each["name"]: each["cluster"] for each in content["clusters"]}[entry["cluster"]]
-        authority = cluster.get("certificate-authority-data", "").encode()
-        if "certificate-authority" in cluster:
-            authority = (kubeconfig.parent / cluster["certificate-authority"]).read_bytes()
-        return str(cluster["server"]), hashlib.sha256(authority).hexdigest()
-    except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise ClusterStateError(
-            f"The kubeconfig {kubeconfig} cannot be used: {error}.", "Run the cell with Lab.open(...) again."
-        ) from error

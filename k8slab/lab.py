@@ -31,6 +31,7 @@ from k8slab.session.actions import PodActions
 from k8slab.session.chapter_files import manifest_path, next_step, shown_path, table_of_manifests
 from k8slab.session.components import Components
 from k8slab.session.ingresses import ingress_url, is_ingress
+from k8slab.session.introduction import introduction, reality_of
 from k8slab.session.judge import ExerciseRun, Judge, PredictionRun
 from k8slab.session.nodes import Nodes
 from k8slab.session.plain_words import in_plain_words
@@ -320,11 +321,7 @@ class Lab:
 
     def reality(self) -> Table:
         """What is real on this backend, and what k8slab plays."""
-        rows = tuple(
-            (each.part, "played" if each.played else "real", each.sentence)
-            for each in self._live().cluster.reality()
-        )
-        return Table(("PART", "", "WHAT IT IS HERE"), rows, f"The backend {self._session.cluster.backend}")
+        return reality_of(self._live().cluster)
 
     @in_plain_words
     def url(self, target: str) -> Text:
@@ -358,22 +355,7 @@ class Lab:
         self._session.close()
 
     def __repr__(self) -> str:
-        if self._session.closed:
-            return "A closed lab: run the cell with Lab.open(...) again."
-        cluster, chapter = self._session.cluster, self._session.chapter
-        info = cluster.info()
-        nodes, seconds = info.get("nodes") or [], info.get("seconds_to_ready")
-        ready = f", ready {seconds:.1f} s after its start" if seconds else ""
-        played = [each.part for each in cluster.reality() if each.played]
-        return "\n".join(
-            (
-                f"{chapter.title}. {chapter.goal}",
-                f"Cluster {cluster.name}: Kubernetes {info.get('kubernetes')} on the backend"
-                f" {cluster.backend} ({cluster.isolation}), {len(nodes)} nodes{ready}.",
-                f"Namespace {self.namespace}. Played by k8slab here: {', '.join(played) or 'nothing'}."
-                " lab.reality() says how.",
-            )
-        )
+        return introduction(self._session)
 
     def _repr_html_(self) -> str:
         return "".join(f"<p>{escaped(line, LONGEST_LINE)}</p>" for line in repr(self).splitlines())

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+
+import urllib3
+
 from k8slab.answers import Table, Text
-from k8slab.cluster.answering import NEEDED, wait_ready
+from k8slab.cluster.answering import NEEDED
 from k8slab.cluster.contract import Cluster, ClusterProcess, ProcessAction
-from k8slab.errors import ClusterStateError
+from k8slab.errors import ClusterStateError, LabError
 from k8slab.guard import Guard
 from k8slab.processes import memory_of
 from k8slab.session.plain_words import in_plain_words
+from k8slab.session.restoring import settle
 from k8slab.session.shown import MakeWidgets, Shown
 
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
@@ -29,6 +35,10 @@ _STARTED = {
     "kube-scheduler": "Pods that wait for a node get one within seconds: `kubectl get pods -o wide`.",
     "kube-controller-manager": "It lists everything and catches up on what it missed: `kubectl get pods -w`"
     " in a terminal.",
+    "kube-apiserver": "It is ready within seconds. kube-controller-manager and kube-scheduler are then"
+    " started anew: on a real control plane they end themselves when they cannot renew their lease for 10 s.",
+    "etcd": "kube-apiserver, kube-controller-manager and kube-scheduler are started anew, for they would ask"
+    " for what they lost ever more rarely; all is ready within seconds.",
 }
 
 
@@ -120,19 +130,19 @@ def _start(guard: Guard, name: str) -> str:
     said = f"{name} runs again, with pid {pid}."
     if name not in NEEDED:
         return f"{said} {_STARTED.get(name, '')}".rstrip()
-    processes = {each.name: each for each in guard.cluster.processes()}
     for other in NEEDED:
-        if processes[other].state != "running":
+        if find(guard.cluster, other).state != "running":
             return f"{said} The API server cannot answer yet: {other} does not run."
-    if wait_ready(guard.api, 1.0):
-        return f"{said} The API server is ready."
     if name == "etcd":
-        guard.restart_lost_api_server()
-        return (
-            f"{said} kube-apiserver asks for a lost etcd ever more rarely, so it was started anew, as the"
-            " kubelet's liveness probe does it; it is ready within seconds."
-        )
-    return f"{said} It reads everything from etcd first, and is ready within seconds."
+        guard.restart_api_server()
+    # Beside the cell: the API server takes some seconds until it is ready.
+    threading.Thread(target=_settle, args=(guard,), name="k8slab-settle", daemon=True).start()
+    return f"{said} {_STARTED[name]}"
+
+
+def _settle(guard: Guard) -> None:
+    with contextlib.suppress(LabError, urllib3.exceptions.HTTPError, OSError):
+        settle(guard)
 
 
 def find(cluster: Cluster, name: str) -> ClusterProcess:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
-from k8slab.cluster.answering import NEEDED, is_ready, wait_ready
+from k8slab.cluster.answering import NEEDED, wait_ready
 from k8slab.cluster.contract import ClusterProcess
 from k8slab.errors import WaitTimeoutError
 from k8slab.guard import Guard
@@ -12,8 +13,8 @@ from k8slab.progress import Progress
 
 API_SECONDS = 30.0
 NODES_SECONDS = 60.0
-_FINDS_ETCD_SECONDS = 1.0
-"""How long an API server whose etcd is back may take by itself before it is started anew."""
+
+CLIENTS = ("kube-controller-manager", "kube-scheduler")
 
 
 def bring_back(guard: Guard, progress: Progress) -> None:
@@ -44,37 +45,59 @@ def bring_back(guard: Guard, progress: Progress) -> None:
 
 
 def answer_again(guard: Guard, progress: Progress) -> None:
-    """Start etcd and kube-apiserver where they do not run, and wait until the API server is ready.
+    """Start etcd and kube-apiserver where they do not run, and wait until all who need them follow.
 
     Raises:
-        WaitTimeoutError: it was not ready in time.
+        WaitTimeoutError: the API server was not ready in time.
     """
     processes = {each.name: each for each in guard.cluster.processes()}
-    if not all(name in processes for name in NEEDED):
+    if not all(name in processes for name in NEEDED) or _is_settled(processes):
         return
     down = [name for name in NEEDED if processes[name].state != "running"]
-    if not down and not any(_is_young(processes[name]) for name in NEEDED):
-        return
-    if not down and is_ready(guard.api):
-        return
-    said = f"Starting {' and '.join(down)}" if down else "Waiting for the API server"
+    said = f"Starting {' and '.join(down)}" if down else "Waiting for the control plane"
     with progress.step(said):
         for name in down:
             guard.change_process(name, "start")
-        if "kube-apiserver" not in down and not wait_ready(guard.api, _FINDS_ETCD_SECONDS):
-            guard.restart_lost_api_server()
-        if not wait_ready(guard.api, API_SECONDS):
-            raise WaitTimeoutError(
-                "the API server to be ready",
-                API_SECONDS,
-                "no answer, or not ready",
-                f"Its log says why: {processes['kube-apiserver'].log}.",
-            )
+        settle(guard)
 
 
-def _is_young(process: ClusterProcess) -> bool:
-    """Whether it was started again at all: only then may the API server not be ready while all run."""
-    return process.restarts > 0
+def settle(guard: Guard, seconds: float = API_SECONDS) -> None:
+    """Bring kube-apiserver, and then its clients of the control plane, up to an etcd that was started again.
+
+    Each of them asks for what it has lost ever more rarely: a controller up to every minute. On a real
+    control plane they do not wait that long: the API server's liveness probe fails, and the others end
+    themselves when they cannot renew their lease for 10 s; all are started anew. Here they are, too.
+    Source: k8s.io/component-base/config/v1alpha1/defaults.go (RenewDeadline), client-go's reflector.go.
+
+    Args:
+        guard: lets changes through.
+        seconds: how long the API server may take to be ready.
+
+    Raises:
+        WaitTimeoutError: it took longer.
+    """
+    guard.restart_api_server()
+    if not wait_ready(guard.api, seconds):
+        raise WaitTimeoutError(
+            "the API server to be ready", seconds, "no answer, or not ready", "`k8slab status` names its log."
+        )
+    processes = {each.name: each for each in guard.cluster.processes()}
+    for name in CLIENTS:
+        if _is_older(processes, name, "kube-apiserver"):
+            guard.change_process(name, "stop")
+            guard.change_process(name, "start")
+
+
+def _is_settled(processes: Mapping[str, ClusterProcess]) -> bool:
+    return all(processes[name].state == "running" for name in NEEDED) and not any(
+        _is_older(processes, later, earlier)
+        for later, earlier in (("kube-apiserver", "etcd"), *((name, "kube-apiserver") for name in CLIENTS))
+    )
+
+
+def _is_older(processes: Mapping[str, ClusterProcess], name: str, other: str) -> bool:
+    """Whether a process runs since before another one does."""
+    return processes[name].pid is not None and processes[name].started < processes[other].started
 
 
 def _down(guard: Guard) -> list[str]:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from k8slab.cluster.answering import away
+from k8slab.errors import ClusterStateError
 from k8slab.graph.scene import SceneBuilder
 from k8slab.mirror.changes import Change
 from k8slab.session.session import Session
@@ -105,11 +107,20 @@ class LabScene:
     def _look_at_mirror(self) -> bool:
         """Pass on how fresh the picture is; whether that changed."""
         status = self._session.mirror.status()
-        state = "stale" if status.state == "forbidden" else status.state
+        state, since = "stale" if status.state == "forbidden" else status.state, status.since
+        if state == "live" and self._is_cut_off():
+            # An API server that has lost etcd keeps its watches open and has nothing to tell.
+            state, since = "stale", self._badge[1] if self._badge[0] == "stale" else time.time()
         before = self._badge
-        self._badge = (state, status.since)
-        self._builder.set_badge(state, status.since)
+        self._badge = (state, since)
+        self._builder.set_badge(state, since)
         return before != self._badge
+
+    def _is_cut_off(self) -> bool:
+        try:
+            return away(self._session.cluster) is not None
+        except ClusterStateError:
+            return True
 
 
 def backend_sentence(backend: str, isolation: str) -> str:
