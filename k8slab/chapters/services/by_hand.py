@@ -58,9 +58,10 @@ def _arrived(evidence: Evidence, slice_: Object, address: str) -> CheckResult:
     name = slice_["metadata"]["name"]
     ports = [port.get("port") for port in slice_.get("ports") or ()]
     if PORT not in ports:
+        said = ", ".join(map(str, ports)) or "none"
         return seen(
-            f"{name} leads to {address}, which is the Pod mysql, at port {', '.join(map(str, ports)) or 'none'}; the Pod listens"
-            f" at {PORT}. Which field of the slice says so?"
+            f"{name} leads to {address}, which is the Pod mysql, at port {said}; the Pod listens at {PORT}."
+            " Which field of the slice says so?"
         )
     changes = evidence.timeline.changes(since=evidence.since, kind="EndpointSlice")
     if not any(
