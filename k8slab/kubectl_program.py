@@ -73,6 +73,9 @@ def _without_repeats(said: str) -> str:
 
 
 def _cure(said: str, cluster: Cluster) -> str:
+    if "command terminated with exit code" in said:
+        # What a command in a Pod said is about what it did there, and not about this cluster.
+        return ""
     if "NotFound" in said:
         return "Look at what is there: `kubectl get all`."
     if "refused" in said or "Unable to connect" in said:
