@@ -19,7 +19,6 @@ from typing import Any
 
 from k8slab import manifests
 from k8slab.answers import LONGEST_LINE, Table, Text, escaped
-from k8slab.chapters.checks import CheckResult
 from k8slab.chapters.exercises import chapter as find_chapter
 from k8slab.cluster.api import Api
 from k8slab.cluster.choose import choose_backend, open_cluster
@@ -28,18 +27,19 @@ from k8slab.errors import ClusterStateError, LabError
 from k8slab.kubectl_arguments import understand
 from k8slab.progress import TextProgress
 from k8slab.session.actions import PodActions
-from k8slab.session.chapter_files import manifest_path, next_step, shown_path, table_of_manifests
+from k8slab.session.chapter_files import manifest_path, shown_path, table_of_manifests
 from k8slab.session.components import Components
 from k8slab.session.ingresses import ingress_url, is_ingress
 from k8slab.session.introduction import introduction, reality_of
-from k8slab.session.judge import ExerciseRun, Judge, PredictionRun
+from k8slab.session.judge import Judge
 from k8slab.session.nodes import Nodes
 from k8slab.session.plain_words import in_plain_words
 from k8slab.session.pods import PodList, PodRow, find_pod, list_coming_pods
+from k8slab.session.practice import Practice
 from k8slab.session.running import Running, kubectl_words, run_for_a_while
 from k8slab.session.services import find_service, service_url
 from k8slab.session.session import Session
-from k8slab.session.shown import Exercise, Prediction, Stopwatch, Traffic
+from k8slab.session.shown import Stopwatch, Traffic
 from k8slab.session.stored import StoredObject, look_up
 from k8slab.session.views import Views
 from k8slab.traffic import Requests
@@ -47,7 +47,7 @@ from k8slab.traffic import Requests
 _open: dict[tuple[str, str], Lab] = {}
 
 
-class Lab:
+class Lab(Practice):
     """One chapter on one cluster. Made by `Lab.open`.
 
     Args:
@@ -55,10 +55,9 @@ class Lab:
     """
 
     def __init__(self, session: Session) -> None:
-        self._session = session
         self._actions = PodActions(session)
-        self._judge = Judge(session.evidence)
-        self._views = Views(session, self._actions, self._judge)
+        judge = Judge(session.evidence)
+        super().__init__(session, judge, Views(session, self._actions, judge))
         session.mirror.listen(self._judge.heard, replay=False)
         self._judge.start()
 
@@ -273,48 +272,6 @@ class Lab:
         self._live()
         return self._views.timeline()
 
-    @in_plain_words
-    def predict(self, id: str) -> Prediction:
-        """Say what you expect before you see it; judged by what happens.
-
-        Args:
-            id: such as `after-the-kill`.
-        """
-        prediction = self._live().chapter.prediction(id)
-        key = f"prediction {id}"
-        self._judge.add(key, PredictionRun(prediction))
-        return self._views.prediction(key)
-
-    @in_plain_words
-    def exercise(self, id: str) -> Exercise:
-        """A task with its check, hints and solution. Running the cell again keeps what was reached.
-
-        Args:
-            id: such as `keep-three`.
-        """
-        exercise = self._live().chapter.exercise(id)
-        key = f"exercise {id}"
-        if self._judge.get(key) is None:
-            self._judge.add(key, ExerciseRun(exercise))
-        self._judge.look(key)
-        return self._views.exercise(key)
-
-    @in_plain_words
-    def check(self, id: str) -> CheckResult:
-        """Whether an exercise is done, and if not, why not."""
-        return self.exercise(id).check()
-
-    @in_plain_words
-    def stuck(self) -> Text:
-        """Which earlier cell is missing, and where the exercises stand."""
-        session = self._live()
-        evidence = session.evidence()
-        lines = [next_step(session.chapter, evidence)]
-        for exercise in session.chapter.exercises:
-            lines.append(f"Exercise {exercise.id}: {self.check(exercise.id)!r}")
-        lines += [line for line in (session.mirror.status().message, self._judge.trouble) if line]
-        return Text("\n".join(lines), "Where you are")
-
     def manifests(self) -> Table:
         """The chapter's manifests, and what each holds."""
         return table_of_manifests(self._session.chapter.name)
@@ -342,6 +299,7 @@ class Lab:
         self._views.stop_traffic()
         seconds = session.reset(TextProgress(sys.stdout))
         self._judge.forget()
+        self._recap.forget()
         self._views.forget()
         return Text(f"{session.chapter.title} is at its start again, after {seconds:.1f} s.")
 

@@ -11,6 +11,7 @@ from k8slab.chapters.predictions import UNKNOWN
 from k8slab.mirror.stopwatch import Recovery
 from k8slab.session.display import bundle_of, in_kernel, show
 from k8slab.session.judge import ExerciseRun, Judge, PredictionRun
+from k8slab.session.recalling import RecapRun
 from k8slab.session.session import Session
 from k8slab.traffic import Requests, Tally, table
 
@@ -130,6 +131,32 @@ class Prediction(Shown):
                 mark = "(x)" if run.said.get(question.id) == value else "( )"
                 lines.append(f"  {mark} {text}: .answer({question.id!r}, {value!r})")
         return "\n".join([*lines, run.sentence])
+
+
+class Recap(Shown):
+    """A chapter's recap being answered: `.answer(question, value)` answers, as a click does."""
+
+    def __init__(self, run: RecapRun, make: MakeWidgets) -> None:
+        super().__init__(make)
+        self.run = run
+
+    def answer(self, question: str, value: str) -> Recap:
+        """Answer one question; another answer may be tried at any time."""
+        self.run.answer(question, value)
+        return self
+
+    def text(self) -> str:
+        said = self.run.said
+        lines = []
+        for question in self.run.questions:
+            lines.append(question.text)
+            for choice in question.choices:
+                mark = "✓" if question.is_right(choice.value) else "✗"
+                mark = mark if said.get(question.id) == choice.value else " "
+                lines.append(f"  ({mark}) {choice.text}: .answer({question.id!r}, {choice.value!r})")
+            if question.id in said:
+                lines.append(f"  {question.sentence(said[question.id])}")
+        return "\n".join([*lines, self.run.sentence])
 
 
 class Stopwatch(Shown):

@@ -10,9 +10,10 @@ from typing import Any
 from k8slab.session.actions import ButtonActions, PodActions
 from k8slab.session.components import CONTROL_PLANE, Components, act, state_in_words
 from k8slab.session.judge import ExerciseRun, Judge, PredictionRun
+from k8slab.session.recalling import RecapRun
 from k8slab.session.scene_source import LabScene
 from k8slab.session.session import Session
-from k8slab.session.shown import Exercise, Graph, Prediction, Stopwatch, Traffic, prediction_run
+from k8slab.session.shown import Exercise, Graph, Prediction, Recap, Stopwatch, Traffic, prediction_run
 from k8slab.traffic import Requests
 
 WAITING = "Say first what you expect: the questions stand above."
@@ -120,6 +121,17 @@ class Views:
 
         shown = Exercise(self._judge, key, make)
         return shown
+
+    def recap(self, run: RecapRun) -> Recap:
+        """The chapter's recap; answers given before are there again."""
+
+        def make() -> list[Any]:
+            from k8slab.widgets.recap_view import RecapView
+
+            key = self._key("recap")
+            return [self._keep(key, RecapView(run, key))]
+
+        return Recap(run, make)
 
     def traffic(self, requests: Requests) -> Traffic:
         """Start sending requests; those to the same target are stopped first."""
