@@ -110,6 +110,7 @@ class Mirror:
         with self._changing:
             deadline = time.monotonic() + STOP_SECONDS
             self._stopping.set()
+            self.hurry()
             for thread in self._threads:
                 # Cut again and again: a request may have begun between the flag and the first cut.
                 while thread.is_alive() and time.monotonic() < deadline:
@@ -123,6 +124,11 @@ class Mirror:
         if left:
             names = ", ".join(left)
             raise StopError(f"The mirror's threads {names} did not end within {STOP_SECONDS:.0f} s.")
+
+    def hurry(self) -> None:
+        """Ask again at once where a pause is being made: the API server is known to answer again."""
+        for reflector in self._reflectors:
+            reflector.hurry()
 
     def listen(self, listener: Listener, replay: bool = True) -> None:
         """Call a listener with every change, in order, on the mirror's own thread.

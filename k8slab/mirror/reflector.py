@@ -95,6 +95,7 @@ class Reflector:
         self._server = server
         self._store = store
         self._stopping = stopping
+        self._hurried = threading.Event()
         self._path = kind.path(namespace if kind.namespaced else "")
         self._verify = verify
         self._read_timeout = read_timeout
@@ -131,6 +132,10 @@ class Reflector:
         self._doubts += 1
         self._version = None
         self.synced.clear()
+
+    def hurry(self) -> None:
+        """End a pause: the server may answer again, or this is to end."""
+        self._hurried.set()
 
     def run(self) -> None:
         """Follow the kind until `stopping` is set."""
@@ -181,8 +186,9 @@ class Reflector:
             self._doubted_since = self._clock.monotonic()
         if decision.reload:
             self._server.reconnect()
-        if decision.pause:
-            self._clock.wait(self._stopping, decision.pause)
+        if decision.pause and self._clock.wait(self._hurried, decision.pause):
+            self._hurried.clear()
+            self._policy = Policy(self._chance)
 
     def _enter(self, state: ConnectionState) -> None:
         if state != self._state:

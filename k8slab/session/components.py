@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Callable
 
 import urllib3
 
@@ -18,6 +19,8 @@ from k8slab.session.restoring import settle
 from k8slab.session.shown import MakeWidgets, Shown
 
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+
+Settled = Callable[[], None]
 
 COLUMNS = ("PROCESS", "STATE", "PID", "MEMORY", "RESTARTS")
 
@@ -48,14 +51,16 @@ class Components(Shown):
     Args:
         guard: lets changes through.
         make: makes the panel.
+        settled: called once the API server is ready after a start, on another thread.
     """
 
-    def __init__(self, guard: Guard, make: MakeWidgets = list) -> None:
+    def __init__(self, guard: Guard, make: MakeWidgets = list, settled: Settled | None = None) -> None:
         super().__init__(make)
         self._guard = guard
+        self._settled = settled
 
     def __getitem__(self, name: str) -> Component:
-        return Component(self._guard, name)
+        return Component(self._guard, name, self._settled)
 
     def table(self) -> Table:
         """The processes as a table."""
@@ -74,23 +79,25 @@ class Component:
     Args:
         guard: lets changes through.
         name: its name, such as `kube-scheduler`.
+        settled: as for `Components`.
     """
 
-    def __init__(self, guard: Guard, name: str) -> None:
+    def __init__(self, guard: Guard, name: str, settled: Settled | None = None) -> None:
         self._guard = guard
         self.name = name
+        self._settled = settled
 
     def stop(self) -> Text:
         """End it (SIGTERM, a moment later SIGKILL), and keep it down until `start`."""
-        return Text(act(self._guard, self.name, "stop"), self.name)
+        return Text(act(self._guard, self.name, "stop", self._settled), self.name)
 
     def start(self) -> Text:
         """Start it again; works while the API server is stopped, too."""
-        return Text(act(self._guard, self.name, "start"), self.name)
+        return Text(act(self._guard, self.name, "start", self._settled), self.name)
 
     def kill(self) -> Text:
         """End it by SIGKILL, without a chance to tidy up, and keep it down until `start`."""
-        return Text(act(self._guard, self.name, "kill"), self.name)
+        return Text(act(self._guard, self.name, "kill", self._settled), self.name)
 
     def __repr__(self) -> str:
         return repr(table_of(self._guard.cluster, self.name))
@@ -100,13 +107,14 @@ class Component:
 
 
 @in_plain_words
-def act(guard: Guard, name: str, action: ProcessAction) -> str:
+def act(guard: Guard, name: str, action: ProcessAction, settled: Settled | None = None) -> str:
     """Do something to a process; returns what was done and what to watch, within two seconds.
 
     Args:
         guard: lets changes through.
         name: the process.
         action: what.
+        settled: as for `Components`.
 
     Raises:
         ClusterStateError: there is no such process, or the backend cannot.
@@ -116,7 +124,7 @@ def act(guard: Guard, name: str, action: ProcessAction) -> str:
     if action == "start":
         if before.pid is not None:
             return f"{name} runs already, with pid {before.pid}."
-        return _start(guard, name)
+        return _start(guard, name, settled)
     if before.state == "stopped":
         return f"{name} is stopped already; `.start()` starts it again."
     guard.change_process(name, action)
@@ -125,7 +133,7 @@ def act(guard: Guard, name: str, action: ProcessAction) -> str:
     return f"{name} {how}: {gone}. {_STOPPED.get(name, '')}".rstrip()
 
 
-def _start(guard: Guard, name: str) -> str:
+def _start(guard: Guard, name: str, settled: Settled | None) -> str:
     pid = guard.change_process(name, "start").pid
     said = f"{name} runs again, with pid {pid}."
     if name not in NEEDED:
@@ -136,13 +144,16 @@ def _start(guard: Guard, name: str) -> str:
     if name == "etcd":
         guard.restart_api_server()
     # Beside the cell: the API server takes some seconds until it is ready.
-    threading.Thread(target=_settle, args=(guard,), name="k8slab-settle", daemon=True).start()
+    threading.Thread(target=_settle, args=(guard, settled), name="k8slab-settle", daemon=True).start()
     return f"{said} {_STARTED[name]}"
 
 
-def _settle(guard: Guard) -> None:
+def _settle(guard: Guard, settled: Settled | None) -> None:
+    # What does not come back is seen in the table, and waited for by lab.reset(), which says so.
     with contextlib.suppress(LabError, urllib3.exceptions.HTTPError, OSError):
         settle(guard)
+        if settled is not None:
+            settled()
 
 
 def find(cluster: Cluster, name: str) -> ClusterProcess:

@@ -40,6 +40,14 @@ _OWNERS = (
     "replicasets",
     "replicationcontrollers",
 )
+_ONE_BY_ONE = (
+    "services",
+    "endpointslices",  # those written by hand have no owner, and nobody else deletes them
+    "ingresses",
+    "configmaps",
+    "secrets",
+    "persistentvolumeclaims",
+)
 _RESET_GRACE = 1
 """Seconds a Pod gets at a reset: nobody is waiting for its answers any more."""
 
@@ -139,7 +147,7 @@ class Session:
             for plural in _OWNERS:
                 self.guard.empty(self.namespace, plural)
             self.guard.empty(self.namespace, "pods", _RESET_GRACE)
-            for plural in ("services", "ingresses", "configmaps", "secrets", "persistentvolumeclaims"):
+            for plural in _ONE_BY_ONE:
                 for name in self._names(plural):
                     with contextlib.suppress(NotFoundError):
                         self.guard.delete_object(self.namespace, plural, name)
@@ -201,8 +209,9 @@ class Session:
     def _wait_for_mirror(self) -> None:
         """Wait until the mirror follows again, which a restart of the API server may have cut off."""
         deadline = time.monotonic() + MIRROR_SECONDS
-        while self.mirror.status().state in ("reconnecting", "stale") and time.monotonic() < deadline:
-            time.sleep(0.05)
+        while self.mirror.status().state != "live" and time.monotonic() < deadline:
+            self.mirror.hurry()
+            time.sleep(0.2)
 
     def _names(self, plural: str) -> list[str]:
         objects, _ = self.api.list(plural, self.namespace)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from k8slab.session.actions import ButtonActions, PodActions
 from k8slab.session.components import CONTROL_PLANE, Components, act, state_in_words
@@ -152,7 +152,7 @@ class Views:
 
     def components(self) -> Components:
         """The cluster's processes, with a panel where the backend has them in hand."""
-        guard = self._session.guard
+        guard, settled = self._session.guard, self._session.mirror.hurry
 
         def make() -> list[Any]:
             cluster = guard.cluster
@@ -168,10 +168,13 @@ class Views:
                     for each in cluster.processes()
                 ]
 
-            key = self._key("components")
-            return [self._keep(key, ComponentPanel(names, look, lambda *what: act(guard, *what), key))]
+            def press(name: str, action: Literal["stop", "start"]) -> str:
+                return act(guard, name, action, settled)
 
-        return Components(guard, make)
+            key = self._key("components")
+            return [self._keep(key, ComponentPanel(names, look, press, key))]
+
+        return Components(guard, make, settled)
 
     def stop_traffic(self) -> None:
         """Stop all requests."""
