@@ -26,6 +26,7 @@ from k8slab.cluster.contract import Cluster
 from k8slab.errors import ClusterStateError, LabError
 from k8slab.kubectl_arguments import understand
 from k8slab.progress import TextProgress
+from k8slab.session import magics
 from k8slab.session.actions import PodActions
 from k8slab.session.chapter_files import manifest_path, shown_path, table_of_manifests
 from k8slab.session.components import Components
@@ -91,6 +92,7 @@ class Lab(Practice):
         if before is not None:
             if before._session.answers():
                 before._check_backend(backend)
+                magics.register(before.kubectl, before.apply_text)
                 return before
             before.close()
         cluster = open_cluster(name, backend, nodes, keep, TextProgress(sys.stdout), clock=clock)
@@ -103,6 +105,7 @@ class Lab(Practice):
             session.close()
             raise
         _open[(name, chapter)] = lab
+        magics.register(lab.kubectl, lab.apply_text)
         return lab
 
     @property
@@ -150,6 +153,18 @@ class Lab(Practice):
         documents = manifests.read(path)
         words = ["apply", "-f", shown_path(path)]
         return run_for_a_while(words, lambda: session.apply(documents, words))
+
+    @in_plain_words
+    def apply_text(self, text: str) -> Running:
+        """Apply a manifest that stands in a cell, as `%%apply` does.
+
+        Args:
+            text: one or more YAML documents.
+        """
+        session = self._live()
+        documents = magics.pointing(text, lambda: manifests.parse(text, magics.CELL))
+        words = ["apply", "-f", "-"]
+        return run_for_a_while(words, lambda: magics.pointing(text, lambda: session.apply(documents, words)))
 
     @in_plain_words
     def kubectl(self, line: str) -> Running:
@@ -227,15 +242,12 @@ class Lab(Practice):
 
     @in_plain_words
     def etcd(self, target: str) -> StoredObject:
-        """How etcd keeps an object: its key, its revisions, and what can be read in its bytes.
-
-        It is read past the API server, and never written. Of a Secret no values are shown.
+        """How etcd keeps an object, read past the API server. Of a Secret no values are shown.
 
         Args:
             target: such as `pod/web`, `deploy/web`, `svc/web` or `node/worker-1`.
         """
-        session = self._live()
-        return look_up(session.cluster, session.namespace, target)
+        return look_up(self._live().cluster, self.namespace, target)
 
     @in_plain_words
     def events(self) -> Table:

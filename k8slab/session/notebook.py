@@ -1,17 +1,32 @@
 """What a notebook sees when its cells run in the wrong order: a sentence instead of a NameError.
 
 `k8slab lab` starts JupyterLab with PYTHONSTARTUP set to `notebook_startup.py`, which a kernel runs once,
-at its start. It defines the name `lab`, until `lab = Lab.open(...)` gives it its meaning.
+at its start. It defines the name `lab` and the magics, until `lab = Lab.open(...)` gives them their meaning.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
 PREVIOUS = "K8SLAB_PREVIOUS_PYTHONSTARTUP"
 """The user's own PYTHONSTARTUP, which is run as well."""
+
+
+def no_lab_yet(*_: Any) -> NoReturn:
+    """Say which cell comes first.
+
+    Raises:
+        ClusterStateError: always.
+    """
+    from k8slab.errors import ClusterStateError
+
+    raise ClusterStateError(
+        "There is no lab in this notebook yet.",
+        "Run its first cell, the one with Lab.open(...), and then this one.",
+    )
 
 
 class NoLabYet:
@@ -20,12 +35,7 @@ class NoLabYet:
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("_") or name in ("shape", "dtype"):  # what Jupyter itself asks of any object
             raise AttributeError(name)
-        from k8slab.errors import ClusterStateError
-
-        raise ClusterStateError(
-            "There is no lab in this notebook yet.",
-            "Run its first cell, the one with Lab.open(...), and then this one.",
-        )
+        no_lab_yet()
 
     def __repr__(self) -> str:
         return "No lab yet: run the cell with Lab.open(...)."
@@ -51,12 +61,16 @@ def environment(current: dict[str, str]) -> dict[str, str]:
 
 
 def start(names: dict[str, Any]) -> None:
-    """Define `lab` in a kernel's names, and run what the user's own PYTHONSTARTUP holds.
+    """Define `lab` and the magics in a kernel, and run what the user's own PYTHONSTARTUP holds.
 
     Args:
         names: the namespace in which cells run.
     """
     names.setdefault("lab", NoLabYet())
+    if "IPython" in sys.modules:
+        from k8slab.session.magics import register
+
+        register(no_lab_yet, no_lab_yet)
     previous = os.environ.get(PREVIOUS)
     if previous:
         exec(compile(Path(previous).read_bytes(), previous, "exec"), names)

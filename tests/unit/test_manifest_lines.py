@@ -9,7 +9,7 @@ import pytest
 from k8slab.errors import LabError, ManifestError
 from k8slab.manifest_lines import line_of, pointed, refused_fields
 from k8slab.manifests import parse
-from k8slab.session.magics import applied
+from k8slab.session.magics import as_seen, pointing
 
 CELL = """\
 apiVersion: v1
@@ -58,22 +58,28 @@ def test_refusals_name_their_fields() -> None:
 
 
 def test_a_refused_field_is_shown_with_the_line_of_the_cell() -> None:
-    def refuse(text: str) -> Any:
+    def refuse() -> Any:
         raise LabError('strict decoding error: unknown field "spec.replcas"')
 
     with pytest.raises(LabError, match=r"In this cell, line 11:   replcas: 3"):
-        applied(CELL, refuse)
+        pointing(as_seen(CELL), refuse)
 
 
 def test_yaml_that_does_not_parse_counts_the_lines_of_the_cell() -> None:
     with pytest.raises(ManifestError, match="line 5, column"):
-        applied("kind: Pod\nmetadata:\n name: a\n   bad: : b\n", lambda text: parse(text, "this cell"))
+        parse(as_seen("kind: Pod\nmetadata:\n name: a\n   bad: : b\n"), "this cell")
+
+
+def test_the_line_that_does_not_parse_is_shown() -> None:
+    text = as_seen("kind: Pod\nmetadata:\n name: a\n   bad: : b\n")
+    with pytest.raises(LabError, match=r"In this cell, line 5:    bad: : b"):
+        pointing(text, lambda: parse(text, "this cell"))
 
 
 def test_what_names_no_field_is_left_as_it_is() -> None:
-    def refuse(text: str) -> Any:
+    def refuse() -> Any:
         raise LabError("no")
 
     with pytest.raises(LabError, match=r"^no$"):
-        applied(CELL, refuse)
+        pointing(as_seen(CELL), refuse)
     assert pointed("a", 9) == "line 9"
