@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from k8slab.cluster.answering import NEEDED, wait_ready
+from k8slab.cluster.answering import NEEDED, is_ready, wait_ready
 from k8slab.cluster.contract import ClusterProcess
 from k8slab.errors import WaitTimeoutError
 from k8slab.guard import Guard
@@ -51,7 +51,7 @@ def answer_again(guard: Guard, progress: Progress) -> None:
         WaitTimeoutError: the API server was not ready in time.
     """
     processes = {each.name: each for each in guard.cluster.processes()}
-    if not all(name in processes for name in NEEDED) or _is_settled(processes):
+    if not all(name in processes for name in NEEDED) or (_is_settled(processes) and is_ready(guard.api)):
         return
     down = [name for name in NEEDED if processes[name].state != "running"]
     said = f"Starting {' and '.join(down)}" if down else "Waiting for the control plane"
