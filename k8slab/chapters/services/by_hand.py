@@ -120,11 +120,10 @@ BY_HAND = Exercise(
     ),
     check=by_hand,
     hints=(
-        'You need the Pod\'s own address: lab.pods("mysql")[0].ip.',
-        "The field is endpoints: a list, of which each item has a list called addresses. kubectl patch"
-        " changes one field of an object.",
-        'The whole change as JSON: {"endpoints": [{"addresses": ["THE ADDRESS"]}]}, given to'
-        " kubectl patch endpointslice by-hand-1 --type=merge -p.",
+        'You need the Pod\'s own address: lab.pods("mysql") shows it.',
+        "The field is endpoints: a list, of which each item has a list called addresses. Change the last line"
+        " of the YAML below, and run that cell.",
+        "endpoints: [{addresses: [THE ADDRESS]}], with the address in place of the two words.",
     ),
     solution=(
         'lab.kubectl("wait pod/mysql --for=condition=Ready --timeout=60s").wait(60)',
