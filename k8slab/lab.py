@@ -36,7 +36,9 @@ from k8slab.session.judge import Judge
 from k8slab.session.nodes import Nodes
 from k8slab.session.plain_words import in_plain_words
 from k8slab.session.pods import PodList, PodRow, find_pod, list_coming_pods
-from k8slab.session.practice import Practice
+from k8slab.session.practice import WRITTEN_SECONDS, Practice
+from k8slab.session.record import LearnerRecord
+from k8slab.session.record_keeper import RecordKeeper
 from k8slab.session.running import Running, kubectl_words, run_for_a_while
 from k8slab.session.services import find_service, service_url
 from k8slab.session.session import Session
@@ -44,6 +46,8 @@ from k8slab.session.shown import Stopwatch, Traffic
 from k8slab.session.stored import StoredObject, look_up
 from k8slab.session.views import Views
 from k8slab.traffic import Requests
+
+KEPT = "What you reached stays written down: lab.progress()."
 
 _open: dict[tuple[str, str], Lab] = {}
 
@@ -57,10 +61,12 @@ class Lab(Practice):
 
     def __init__(self, session: Session) -> None:
         self._actions = PodActions(session)
-        judge = Judge(session.evidence)
-        super().__init__(session, judge, Views(session, self._actions, judge))
+        keeper = RecordKeeper(LearnerRecord(), session.chapter.name)
+        judge = Judge(session.evidence, keeper)
+        super().__init__(session, judge, Views(session, self._actions, judge, keeper), keeper)
         session.mirror.listen(self._judge.heard, replay=False)
         self._judge.start()
+        keeper.opened()
 
     @classmethod
     @in_plain_words
@@ -305,7 +311,8 @@ class Lab(Practice):
     def reset(self) -> Text:
         """Bring the chapter back to its exact start: an empty namespace, nothing solved, nothing timed.
 
-        Processes that were stopped are started first, and nodes without power are powered on.
+        Processes that were stopped are started first, and nodes without power are powered on. What you
+        reached stays written down: lab.progress() shows it.
         """
         session = self._live()
         self._views.stop_traffic()
@@ -313,7 +320,7 @@ class Lab(Practice):
         self._judge.forget()
         self._recap.forget()
         self._views.forget()
-        return Text(f"{session.chapter.title} is at its start again, after {seconds:.1f} s.")
+        return Text(f"{session.chapter.title} is at its start again, after {seconds:.1f} s. {KEPT}")
 
     def close(self) -> None:
         """End what this lab has running and give its cluster back; others keep it. Safe to call twice."""
@@ -322,6 +329,7 @@ class Lab(Practice):
                 del _open[key]
         self._views.close()
         self._judge.stop()
+        self._keeper.flush(WRITTEN_SECONDS)
         self._session.close()
 
     def __repr__(self) -> str:
@@ -369,4 +377,5 @@ def _warm_up() -> None:
 def _give_back() -> None:
     """Let go of clusters when the kernel ends; its widgets and threads end with it."""
     for lab in list(_open.values()):
+        lab._keeper.flush(WRITTEN_SECONDS)
         lab._session.close()

@@ -96,7 +96,7 @@ class Chapter:
 
 _Item = TypeVar("_Item", Exercise, Prediction)
 
-_MODULES = {
+MODULES = {
     "00-start": "k8slab.chapters.start",
     "01-cluster-anatomy": "k8slab.chapters.cluster_anatomy",
     "02-pods": "k8slab.chapters.pods",
@@ -104,8 +104,9 @@ _MODULES = {
     "04-deployments": "k8slab.chapters.deployments",
     "05-services": "k8slab.chapters.services",
 }
+"""The module of each chapter, by its name."""
 
-CHAPTERS = tuple(_MODULES)
+CHAPTERS = tuple(MODULES)
 """Names of the chapters, in their order."""
 
 
@@ -115,9 +116,9 @@ def chapter(name: str) -> Chapter:
     Raises:
         LabError: there is none.
     """
-    if name not in _MODULES:
-        raise LabError(f"There is no chapter {name!r}.", f"There are: {', '.join(_MODULES)}.")
-    found: Chapter = import_module(_MODULES[name]).CHAPTER
+    if name not in MODULES:
+        raise LabError(f"There is no chapter {name!r}.", f"There are: {', '.join(MODULES)}.")
+    found: Chapter = import_module(MODULES[name]).CHAPTER
     return found
 
 

@@ -16,6 +16,7 @@ from k8slab.chapters.exercises import Exercise
 from k8slab.chapters.predictions import UNKNOWN, Prediction, Verdict, compare
 from k8slab.errors import LabError
 from k8slab.mirror.changes import Change
+from k8slab.session.record_keeper import RecordKeeper
 
 SETTLE = 0.1
 """Seconds after a change before it is judged: several changes belong together."""
@@ -69,6 +70,13 @@ class PredictionRun:
         return True
 
     @property
+    def score(self) -> tuple[int, int] | None:
+        """How many questions were answered rightly, and of how many; None while open or without a guess."""
+        if self.verdict is None or all(value is None for value in self.verdict.right.values()):
+            return None
+        return sum(value is True for value in self.verdict.right.values()), len(self.verdict.right)
+
+    @property
     def sentence(self) -> str:
         """Where it stands, in words."""
         if self.verdict is not None:
@@ -109,10 +117,12 @@ class Judge:
 
     Args:
         evidence: gives what is known at this moment.
+        keeper: writes down what was reached; nobody if None.
     """
 
-    def __init__(self, evidence: Callable[[], Evidence]) -> None:
+    def __init__(self, evidence: Callable[[], Evidence], keeper: RecordKeeper | None = None) -> None:
         self._evidence = evidence
+        self._keeper = keeper
         self._lock = threading.RLock()
         self._runs: dict[str, tuple[PredictionRun | ExerciseRun, list[Callback]]] = {}
         self._wake = threading.Event()
@@ -169,8 +179,11 @@ class Judge:
         """Judge one run now, on the calling thread."""
         with self._lock:
             run, callbacks = self._runs[key]
+            was_solved, was_judged = _solved(run) is not None, _score(run) is not None
             changed = run.judge(self._evidence())
             told = list(callbacks) if changed else []
+            if self._keeper is not None:
+                _write_down(self._keeper, run, was_solved, was_judged)
         for callback in told:
             callback()
 
@@ -201,3 +214,24 @@ class Judge:
                     self.look(key)
                 except Exception as error:  # one check's fault must not end the others
                     self.trouble = f"{key}: {type(error).__name__}: {error}"
+
+
+def _solved(run: PredictionRun | ExerciseRun) -> float | None:
+    return run.memory.solved if isinstance(run, ExerciseRun) else None
+
+
+def _score(run: PredictionRun | ExerciseRun) -> tuple[int, int] | None:
+    prediction = run.prediction if isinstance(run, ExerciseRun) else run
+    return prediction.score if prediction is not None else None
+
+
+def _write_down(
+    keeper: RecordKeeper, run: PredictionRun | ExerciseRun, was_solved: bool, was_judged: bool
+) -> None:
+    """Hand over what a look has just found to be reached."""
+    solved, score = _solved(run), _score(run)
+    if isinstance(run, ExerciseRun) and solved is not None and not was_solved:
+        keeper.solved(run.exercise.id, solved)
+    prediction = run.prediction if isinstance(run, ExerciseRun) else run
+    if prediction is not None and score is not None and not was_judged:
+        keeper.predicted(prediction.prediction.id, *score)

@@ -9,9 +9,13 @@ from k8slab.session.chapter_files import next_step
 from k8slab.session.judge import ExerciseRun, Judge, PredictionRun
 from k8slab.session.plain_words import in_plain_words
 from k8slab.session.recalling import RecapRun
+from k8slab.session.record_keeper import RecordKeeper
 from k8slab.session.session import Session
-from k8slab.session.shown import Exercise, Prediction, Recap
+from k8slab.session.shown import Exercise, Prediction, Progress, Recap
 from k8slab.session.views import Views
+
+WRITTEN_SECONDS = 1.0
+"""How long a look at what was reached waits for the latest of it to be written."""
 
 
 class Practice:
@@ -21,13 +25,15 @@ class Practice:
         session: the chapter's namespace, followed.
         judge: judges exercises and predictions.
         views: makes what is shown.
+        keeper: writes down what is reached.
     """
 
-    def __init__(self, session: Session, judge: Judge, views: Views) -> None:
+    def __init__(self, session: Session, judge: Judge, views: Views, keeper: RecordKeeper) -> None:
         self._session = session
         self._judge = judge
         self._views = views
-        self._recap = RecapRun(session.chapter.recap, lambda question: None)
+        self._keeper = keeper
+        self._recap = RecapRun(session.chapter.recap, keeper.recalled)
 
     def _live(self) -> Session:
         raise NotImplementedError
@@ -71,6 +77,11 @@ class Practice:
             raise LabError(f"{chapter.title} has no recap.", "lab.stuck() says what there is to do.")
         return self._views.recap(self._recap)
 
+    def progress(self) -> Progress:
+        """What you reached in all chapters, in this session and earlier ones, and what is next."""
+        self._keeper.flush(WRITTEN_SECONDS)
+        return self._views.progress()
+
     @in_plain_words
     def stuck(self) -> Text:
         """Which earlier cell is missing, and where the exercises stand."""
@@ -79,5 +90,9 @@ class Practice:
         lines = [next_step(session.chapter, evidence)]
         for exercise in session.chapter.exercises:
             lines.append(f"Exercise {exercise.id}: {self.check(exercise.id)!r}")
-        lines += [line for line in (session.mirror.status().message, self._judge.trouble) if line]
+        lines += [
+            line
+            for line in (session.mirror.status().message, self._judge.trouble, self._keeper.trouble)
+            if line
+        ]
         return Text("\n".join(lines), "Where you are")

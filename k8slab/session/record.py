@@ -1,4 +1,4 @@
-"""A learner's own record: which exercises were solved and when, which predictions were made.
+"""A learner's own record: which exercises were solved and when, which predictions and recaps were answered.
 
 One small JSON file in the state folder, shared by all chapters and kernels of a user. It holds no more than
 ids, times and answers, and nothing of it leaves the machine unless the learner exports it.
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+from filelock import Timeout as FileLockTimeout
 
 from k8slab.errors import LabError
 from k8slab.folders import state_folder, write_private
@@ -30,11 +31,13 @@ class ChapterRecord:
         opened: when it was first opened.
         solved: when each exercise was first done, by its id.
         predicted: how many of its questions each prediction had right, and of how many, by its id.
+        recalled: when each question of the recap was first answered rightly, by its id.
     """
 
     opened: float = 0.0
     solved: Mapping[str, float] = field(default_factory=dict)
     predicted: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    recalled: Mapping[str, float] = field(default_factory=dict)
 
 
 class LearnerRecord:
@@ -85,6 +88,10 @@ class LearnerRecord:
             lambda known: replace(known, predicted={prediction: (right, asked), **known.predicted}),
         )
 
+    def recalled(self, chapter: str, question: str, moment: float) -> None:
+        """Note that a question of the recap was answered rightly; the first time counts."""
+        self._change(chapter, lambda known: replace(known, recalled={question: moment, **known.recalled}))
+
     def export(self, path: Path) -> Path:
         """Copy the record to a file that can be handed in.
 
@@ -109,7 +116,15 @@ class LearnerRecord:
                     write_private(self.path, _text({**chapters, chapter: after}))
             self.trouble = ""
         except (OSError, TimeoutError, LabError) as error:
-            self.trouble = f"What you reached could not be written down: {error}"
+            self.trouble = f"What you reached could not be written down: {_reason(error)}"
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, FileLockTimeout):
+        return f"{error.lock_file} is held by another program."
+    if isinstance(error, OSError) and not isinstance(error, LabError):
+        return f"{error.filename or 'the file'}: {error.strerror or error}."
+    return str(error)
 
 
 def _chapter(content: Mapping[str, Any]) -> ChapterRecord:
@@ -117,6 +132,8 @@ def _chapter(content: Mapping[str, Any]) -> ChapterRecord:
         opened=float(content["opened"]),
         solved={str(id): float(moment) for id, moment in content["solved"].items()},
         predicted={str(id): (int(right), int(asked)) for id, (right, asked) in content["predicted"].items()},
+        # Files from before there were recaps have none.
+        recalled={str(id): float(moment) for id, moment in content.get("recalled", {}).items()},
     )
 
 

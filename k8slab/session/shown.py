@@ -11,7 +11,9 @@ from k8slab.chapters.predictions import UNKNOWN
 from k8slab.mirror.stopwatch import Recovery
 from k8slab.session.display import bundle_of, in_kernel, show
 from k8slab.session.judge import ExerciseRun, Judge, PredictionRun
+from k8slab.session.reached import ChapterReached, as_text, day, reached, what_is_next
 from k8slab.session.recalling import RecapRun
+from k8slab.session.record_keeper import RecordKeeper
 from k8slab.session.session import Session
 from k8slab.traffic import Requests, Tally, table
 
@@ -64,9 +66,10 @@ class Graph(Shown):
 class Exercise(Shown):
     """An exercise being done: its task, whether it is done, hints and the solution."""
 
-    def __init__(self, judge: Judge, key: str, make: MakeWidgets) -> None:
+    def __init__(self, judge: Judge, keeper: RecordKeeper, key: str, make: MakeWidgets) -> None:
         super().__init__(make)
         self._judge = judge
+        self._keeper = keeper
         self._key = key
 
     @property
@@ -89,16 +92,22 @@ class Exercise(Shown):
         """Lines of a cell that do it."""
         return "\n".join(self.run.exercise.solution)
 
+    def earlier(self) -> str:
+        """When it was solved in an earlier session or before a reset; empty if it was not, or is now."""
+        run = self.run
+        moment = self._keeper.solved_before(run.exercise.id) if run.memory.solved is None else None
+        return f"Solved on {day(moment)}." if moment is not None else ""
+
     def text(self) -> str:
         run = self.run
         hints = len(run.exercise.hints)
-        return "\n".join(
-            (
-                f"{run.exercise.title}. {run.exercise.task}",
-                repr(run.result),
-                f"Hints read: {run.hints_shown} of {hints}; .hint() gives the next, .solution() all of it.",
-            )
+        lines = (
+            f"{run.exercise.title}. {run.exercise.task}",
+            repr(run.result),
+            self.earlier(),
+            f"Hints read: {run.hints_shown} of {hints}; .hint() gives the next, .solution() all of it.",
         )
+        return "\n".join(line for line in lines if line)
 
 
 class Prediction(Shown):
@@ -157,6 +166,28 @@ class Recap(Shown):
             if question.id in said:
                 lines.append(f"  {question.sentence(said[question.id])}")
         return "\n".join([*lines, self.run.sentence])
+
+
+class Progress(Shown):
+    """What was reached in all chapters; in a notebook it brings itself up to date."""
+
+    def __init__(self, keeper: RecordKeeper, make: MakeWidgets) -> None:
+        super().__init__(make)
+        self._keeper = keeper
+
+    @property
+    def chapters(self) -> tuple[ChapterReached, ...]:
+        """Every chapter, with its exercises and what was reached in it."""
+        return reached(self._keeper.chapters())
+
+    @property
+    def next(self) -> str:
+        """The earliest exercise that is not done, in one sentence."""
+        return what_is_next(self.chapters)
+
+    def text(self) -> str:
+        chapters = self.chapters  # looked at first: reading may be what is in trouble
+        return as_text(chapters, self._keeper.trouble)
 
 
 class Stopwatch(Shown):

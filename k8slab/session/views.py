@@ -10,10 +10,21 @@ from typing import Any, Literal
 from k8slab.session.actions import ButtonActions, PodActions
 from k8slab.session.components import CONTROL_PLANE, Components, act, state_in_words
 from k8slab.session.judge import ExerciseRun, Judge, PredictionRun
+from k8slab.session.reached import as_html, what_is_next
 from k8slab.session.recalling import RecapRun
+from k8slab.session.record_keeper import RecordKeeper
 from k8slab.session.scene_source import LabScene
 from k8slab.session.session import Session
-from k8slab.session.shown import Exercise, Graph, Prediction, Recap, Stopwatch, Traffic, prediction_run
+from k8slab.session.shown import (
+    Exercise,
+    Graph,
+    Prediction,
+    Progress,
+    Recap,
+    Stopwatch,
+    Traffic,
+    prediction_run,
+)
 from k8slab.traffic import Requests
 
 WAITING = "Say first what you expect: the questions stand above."
@@ -26,12 +37,14 @@ class Views:
         session: the session.
         actions: what buttons do.
         judge: what judges exercises and predictions.
+        keeper: knows what was reached.
     """
 
-    def __init__(self, session: Session, actions: PodActions, judge: Judge) -> None:
+    def __init__(self, session: Session, actions: PodActions, judge: Judge, keeper: RecordKeeper) -> None:
         self._session = session
         self._actions = actions
         self._judge = judge
+        self._keeper = keeper
         self._lock = threading.RLock()
         self._scene: LabScene | None = None
         self._tell: dict[str, Callable[[], None]] = {}
@@ -114,12 +127,13 @@ class Views:
                 exercise.solution,
                 subscribe=lambda callback: self._judge.follow(key, callback),
                 on_hint=lambda count: setattr(shown.run, "hints_shown", count),
+                earlier=shown.earlier,
                 key=view_key,
             )
             self._keep(view_key, view)
             return [self._prediction_view(key), view] if exercise.prediction else [view]
 
-        shown = Exercise(self._judge, key, make)
+        shown = Exercise(self._judge, self._keeper, key, make)
         return shown
 
     def recap(self, run: RecapRun) -> Recap:
@@ -132,6 +146,22 @@ class Views:
             return [self._keep(key, RecapView(run, key))]
 
         return Recap(run, make)
+
+    def progress(self) -> Progress:
+        """What was reached in all chapters."""
+
+        def make() -> list[Any]:
+            from k8slab.widgets.progress_view import ProgressView
+
+            def look() -> tuple[str, str, str]:
+                chapters = shown.chapters
+                return as_html(chapters), what_is_next(chapters), self._keeper.trouble
+
+            key = self._key("progress")
+            return [self._keep(key, ProgressView(look, self._keeper.follow, key))]
+
+        shown = Progress(self._keeper, make)
+        return shown
 
     def traffic(self, requests: Requests) -> Traffic:
         """Start sending requests; those to the same target are stopped first."""

@@ -38,6 +38,7 @@ class ExerciseView(Panel):
         solution: lines of a cell that reach it.
         subscribe: calls back whenever the check may say something new, and returns the end of it; without it
             the check is asked every 2 s.
+        earlier: says when it was solved before, in one short sentence, or nothing; called as `check` is.
         on_hint: called with the number of hints shown, whenever one more is.
         key: what the view is of; a new one of the same key closes the old.
     """
@@ -51,11 +52,14 @@ class ExerciseView(Panel):
         solution: Sequence[str] = (),
         *,
         subscribe: Callable[[Callable[[], None]], Callable[[], None]] | None = None,
+        earlier: Callable[[], str] = str,
         on_hint: Callable[[int], None] | None = None,
         key: str = "exercise",
     ) -> None:
         self._title, self._task = title, task
         self._check = check
+        self._earlier = earlier
+        self._before = ""
         self._hints = tuple(hints)
         self._solution = tuple(solution)
         self._on_hint = on_hint
@@ -109,6 +113,7 @@ class ExerciseView(Panel):
             try:
                 result = self._check()
                 self._passed, self._message = result.passed, result.message
+                self._before = self._earlier()
             except LabError as error:
                 self._passed, self._message = False, str(error)
             except (
@@ -129,7 +134,10 @@ class ExerciseView(Panel):
     def draw(self) -> None:
         """Show what the last look found, and the hints so far."""
         word = "✓ done: " if self._passed else "○ not yet: "
-        change(self.result, value=note(word + self._message, "good" if self._passed else "plain"))
+        shown = note(word + self._message, "good" if self._passed else "plain")
+        if self._before and not self._passed:
+            shown += paragraph(self._before, "k8p-soft")
+        change(self.result, value=shown)
         count, left = len(self._hints), len(self._hints) - self._shown
         text = f"Hint {self._shown + 1} of {count}" if left else "No more hints" if count else "No hints"
         change(self.hint_button, description=text, disabled=not left)

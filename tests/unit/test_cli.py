@@ -34,7 +34,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
 
 def test_every_command_says_what_it_is_for() -> None:
     result = typer.testing.CliRunner().invoke(cli.app, ["--help"])
-    for command in ("up", "status", "kubeconfig", "kubectl", "down", "doctor", "demo", "lab"):
+    for command in ("up", "status", "kubeconfig", "kubectl", "progress", "down", "doctor", "demo", "lab"):
         assert command in result.output
 
 

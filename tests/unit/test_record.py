@@ -20,7 +20,10 @@ def test_what_was_reached_is_there_again(tmp_path: Path) -> None:
     record.solved("02-pods", "share", 20.0)
     record.predicted("02-pods", "gone", 1, 2)
     record.predicted("02-pods", "gone", 2, 2)
+    record.recalled("02-pods", "who", 30.0)
+    record.recalled("02-pods", "who", 40.0)
     known = LearnerRecord(record.path).chapters()["02-pods"]
+    assert known.recalled == {"who": 30.0}
     assert known.opened > 0 and known.solved == {"share": 10.0} and known.predicted == {"gone": (1, 2)}
     assert record.path.stat().st_mode & 0o777 == 0o600 and not record.trouble
 
@@ -40,6 +43,23 @@ def test_a_spoilt_file_is_left_as_it_is_and_said(tmp_path: Path, text: str) -> N
     assert record.path.read_text() == text and "no record" in record.trouble
     with pytest.raises(LabError, match="was left as it is"):
         record.chapters()
+
+
+def test_a_record_from_before_there_were_recaps_is_read_and_kept(tmp_path: Path) -> None:
+    record = LearnerRecord(tmp_path / "progress.json")
+    old = {"opened": 1.0, "solved": {"share": 2.0}, "predicted": {}}
+    record.path.write_text(json.dumps({"version": 1, "chapters": {"02-pods": old}}))
+    record.recalled("02-pods", "who", 3.0)
+    known = record.chapters()["02-pods"]
+    assert (known.opened, known.solved, known.recalled) == (1.0, {"share": 2.0}, {"who": 3.0})
+
+
+def test_what_cannot_be_written_says_which_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    record = LearnerRecord(tmp_path / "file" / "progress.json")
+    record.solved("c", "e", 1.0)
+    assert record.trouble.startswith("What you reached could not be written down: ")
+    assert str(tmp_path / "file") in record.trouble
 
 
 def test_an_export_is_the_same_record(tmp_path: Path) -> None:
