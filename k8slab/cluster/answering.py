@@ -65,7 +65,8 @@ def check_answers(cluster: Cluster, api: Api, patience: float = 0.0) -> None:
     missing = away(cluster)
     if missing is not None:
         start = f"lab.components[{missing.name!r}].start() starts it, and so does lab.reset()."
-        raise ClusterStateError(f"{_state(missing)}, so the API server cannot answer.", start)
+        silent = "nobody answers" if missing.name == "kube-apiserver" else "kube-apiserver cannot answer"
+        raise ClusterStateError(f"{_state(missing)}, so {silent}.", start)
     now = time.time()
     young = [
         each
