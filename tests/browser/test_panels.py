@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from k8slab.chapters.exercises import chapter
 from tests.browser.conftest import ARTIFACTS, Notebook, until
 
 Open = Callable[..., Notebook]
@@ -147,3 +148,51 @@ def test_a_prediction_is_one_click_a_question(open_notebook: Open, tmp_path: Pat
     page.get_by_text("40 requests sent").wait_for()
     for number, name in ((1, "stopwatch"), (2, "traffic")):
         page.locator(".k8slab-panel").nth(number).screenshot(path=ARTIFACTS / f"{name}-view.png")
+
+
+def test_a_recap_is_answered_by_mouse_and_keeps_its_count(open_notebook: Open, tmp_path: Path) -> None:
+    recap = (
+        "from k8slab.chapters.exercises import chapter\n"
+        "from k8slab.session.recalling import RecapRun\n"
+        "from k8slab.session.record import LearnerRecord\n"
+        "from k8slab.session.record_keeper import RecordKeeper\n"
+        "from k8slab.widgets.recap_view import RecapView\n"
+        f"keeper = RecordKeeper(LearnerRecord(Path({str(tmp_path / 'progress.json')!r})), '05-services')\n"
+        "run = RecapRun(chapter('05-services').recap, keeper.recalled)"
+    )
+    progress = (
+        "from k8slab.session.reached import as_html, reached, what_is_next\n"
+        "from k8slab.widgets.progress_view import ProgressView\n"
+        "def look():\n"
+        "    chapters = reached(keeper.chapters())\n"
+        "    return as_html(chapters), what_is_next(chapters), keeper.trouble\n"
+        "keeper.opened(); ProgressView(look, keeper.follow)"
+    )
+    questions = chapter("05-services").recap
+    notebook = open_notebook(
+        cell(tmp_path, recap), "RecapView(run)", progress, "keeper.solved('misspelt', 1)"
+    )
+    notebook.run(0)
+    notebook.run(1)
+    notebook.run(2)
+    page = notebook.page
+    page.get_by_text("0 of 3 right. Try as often as you like.").wait_for()
+    for number, question in enumerate(questions):
+        wrong = next(choice for choice in question.choices if not question.is_right(choice.value))
+        right = next(choice for choice in question.choices if question.is_right(choice.value))
+        page.get_by_role("button", name=wrong.text, exact=True).click()
+        page.get_by_role("button", name=f"✗ not quite: {wrong.text}", exact=True).wait_for()
+        page.locator(".k8p-note", has_text=question.sentence(wrong.value)).wait_for()
+        if number == 2:
+            page.locator(".k8slab-panel").first.screenshot(path=ARTIFACTS / "recap-view.png")
+        page.get_by_role("button", name=right.text, exact=True).click()
+        page.get_by_role("button", name=f"✓ right: {right.text}", exact=True).wait_for()
+        page.locator(".k8p-note", has_text=question.sentence(right.value)).wait_for()
+        page.get_by_text(f"{number + 1} of 3 right.", exact=number == 2).first.wait_for()
+    page.get_by_role("cell", name="3 of 3 right").wait_for()
+    notebook.run(1)
+    page.get_by_text("3 of 3 right.", exact=True).wait_for()
+    assert page.get_by_role("button", name="✓ right: ").count() == 3, "kept when the cell is run again"
+    notebook.run(3)
+    page.get_by_text("✓ solved on").wait_for()
+    page.locator(".k8slab-panel").nth(1).screenshot(path=ARTIFACTS / "progress-view.png")
