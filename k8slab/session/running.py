@@ -14,6 +14,9 @@ from k8slab.session.display import Data, bundle_of, in_kernel, show
 PATIENCE = 1.8
 """Seconds a call waits for its program before it hands the cell back."""
 
+TURN = 10.0
+"""Seconds that a program waits for its turn behind manifests that are still being applied."""
+
 _SHELL_WORDS = frozenset({"|", "||", "&&", ";", ">", ">>", "<", "&"})
 
 
@@ -63,6 +66,10 @@ class Running:
         if self._error is not None:
             raise self._error
         return self._done is not None
+
+    def let_end(self, seconds: float) -> None:
+        """Wait for the end, well or not."""
+        self._thread.join(seconds)
 
     @property
     def text(self) -> str:
@@ -119,8 +126,24 @@ def run_for_a_while(words: Sequence[str], work: Callable[[], Completed]) -> Runn
     Raises:
         LabError: it failed within that time.
     """
+    global _applying
     line = f"kubectl {shlex.join(words)}"
     print(f"$ {line}")
-    running = Running(work, line)
+    before = _applying
+
+    def in_turn() -> Completed:
+        # Run All is quicker than a busy machine: what was applied first is there first.
+        if before is not None:
+            before.let_end(TURN)
+        return work()
+
+    running = Running(in_turn, line)
+    _applying = running if words[:1] == ["apply"] else before
     running.wait(PATIENCE)
+    if _applying is not None and _applying.ended:
+        _applying = None
     return running
+
+
+_applying: Running | None = None
+"""Manifests that are still being applied, the latest."""

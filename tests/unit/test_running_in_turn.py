@@ -1,0 +1,53 @@
+"""What is applied first is there first, however quickly the next cell runs."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from k8slab.commands import Completed
+from k8slab.errors import LabError
+from k8slab.session import running
+from k8slab.session.running import run_for_a_while
+
+
+@pytest.fixture(autouse=True)
+def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "PATIENCE", 0.01)
+    monkeypatch.setattr(running, "_applying", None)
+
+
+def test_a_line_waits_for_the_manifests_before_it_and_holds_no_cell() -> None:
+    told: list[str] = []
+    gate = threading.Event()
+
+    def apply() -> Completed:
+        gate.wait(5)
+        told.append("apply")
+        return Completed(("kubectl",), 0, "created", "")
+
+    def get() -> Completed:
+        told.append("get")
+        return Completed(("kubectl",), 0, "there", "")
+
+    first = run_for_a_while(["apply", "-f", "x"], apply)
+    second = run_for_a_while(["get", "x"], get)
+    assert not first.ended
+    assert not second.ended
+    gate.set()
+    assert second.wait(5)
+    assert told == ["apply", "get"]
+    third = run_for_a_while(["get", "x"], get)
+    assert third.wait(5)
+
+
+def test_manifests_that_fail_hold_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails() -> Completed:
+        raise LabError("refused")
+
+    monkeypatch.setattr(running, "PATIENCE", 1.0)
+    with pytest.raises(LabError, match="refused"):
+        run_for_a_while(["apply", "-f", "x"], fails)
+    after = run_for_a_while(["get", "x"], lambda: Completed(("kubectl",), 0, "there", ""))
+    assert after.text == "there"
