@@ -436,6 +436,16 @@ def test_no_request_lost_before_the_task_began() -> None:
     cluster.red("no-request-lost", since=cluster.now)
 
 
+def test_no_request_lost_in_a_kernel_that_came_later() -> None:
+    cluster = till()
+    begun = cluster.now
+    cluster.red("no-request-lost", "nobody has left yet", since=begun)
+    swap(cluster, "till-a", "till-x", ("till-b", "till-c"))
+    swap(cluster, "till-b", "till-y", ("till-c", "till-x"))
+    swap(cluster, "till-c", "till-z", ("till-x", "till-y", "till-z"))
+    assert cluster.check("no-request-lost", since=begun)
+
+
 def test_no_request_lost_broken_later() -> None:
     cluster, memory = renewed(), CheckMemory()
     assert memory.judge(cluster.check("no-request-lost"), cluster.now)

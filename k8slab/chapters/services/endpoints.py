@@ -70,20 +70,23 @@ def ready_now(evidence: Evidence, service: str) -> frozenset[str]:
 
 
 def listings(evidence: Evidence, service: str) -> list[Listing]:
-    """How the list of a Service's ready Pods changed since the last reset, oldest first."""
+    """How the list of a Service's ready Pods changed since the last reset, oldest first.
+
+    What it was at that moment comes first, if it was known by then.
+    """
     present: dict[str, frozenset[str]] = {}
     found: list[Listing] = []
     for change in evidence.timeline.changes(kind="EndpointSlice"):
         metadata = change.object["metadata"]
-        if metadata.get("namespace") != evidence.namespace:
-            continue
         mine = change.after is not None and labels_of(change.after).get(SERVICE_NAME) == service
-        if not mine and change.uid not in present:
+        if metadata.get("namespace") != evidence.namespace or not (mine or change.uid in present):
             continue
         present[change.uid] = frozenset(ready_endpoints(change.object)) if mine else frozenset()
-        ready = frozenset().union(*present.values())
-        if change.moment >= evidence.since and (not found or found[-1].ready != ready):
-            found.append(Listing(change.moment, ready))
+        listing = Listing(max(change.moment, evidence.since), frozenset().union(*present.values()))
+        if found and listing.moment == found[-1].moment:
+            found.pop()
+        if not found or found[-1].ready != listing.ready:
+            found.append(listing)
     return found
 
 
