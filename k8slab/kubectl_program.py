@@ -11,6 +11,7 @@ from k8slab.cluster.contract import Cluster
 from k8slab.commands import Completed, run
 from k8slab.errors import CommandError
 from k8slab.folders import cache_folder
+from k8slab.kubectl_arguments import understand
 
 _PASSED_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TERM", "TMPDIR", "EDITOR", "KUBE_EDITOR")
 
@@ -34,12 +35,13 @@ def run_kubectl(
         timeout: seconds until it is ended.
 
     Raises:
-        CommandError: it ended with an exit code other than 0; the message says what to do.
+        CommandError: it ended with an exit code other than 0, and that was no answer (`diff` ends with 1 where
+            it finds a difference); the message says what to do.
     """
     done = run(
         _argv(cluster, namespace, arguments), timeout=timeout, env=environment(), input=text, check=False
     )
-    if done.returncode != 0:
+    if done.returncode != 0 and not _found_a_difference(arguments, done):
         said = _without_repeats((done.stdout + done.stderr).replace('"STDIN"', "the manifest"))
         raise CommandError(["kubectl", *shown], done.returncode, said, _cure(said, cluster))
     return done
@@ -60,6 +62,11 @@ def environment() -> dict[str, str]:
         "KUBECTL_KUBERC": "false",
         "KUBECACHEDIR": str(cache_folder() / "kubectl"),
     }
+
+
+def _found_a_difference(arguments: Sequence[str], done: Completed) -> bool:
+    """Whether it is `kubectl diff` that says so: 0 is no difference, 1 is some, and more is an error."""
+    return done.returncode == 1 and understand(arguments).verb == "diff"
 
 
 def _argv(cluster: Cluster, namespace: str, arguments: Sequence[str]) -> list[str]:

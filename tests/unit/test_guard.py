@@ -208,6 +208,21 @@ def test_kubectl_s_failure_is_one_message_with_what_to_do(guard: Guard, cluster:
     assert "kubectl get all" in caught.value.cure
 
 
+def test_a_difference_that_diff_finds_is_an_answer_and_its_failure_an_error(
+    guard: Guard, cluster: FakeCluster
+) -> None:
+    cluster.kubectl.write_text("#!/bin/sh\necho '-  replicas: 6'\nexit 1\n")
+    assert (
+        guard.kubectl("ch", ["-n", "ch", "diff", "-f", "manifests/demo/web.yaml"]).stdout
+        == "-  replicas: 6\n"
+    )
+    with pytest.raises(CommandError):
+        guard.kubectl("ch", ["get", "pods"])
+    cluster.kubectl.write_text("#!/bin/sh\necho 'error: no such file' >&2\nexit 2\n")
+    with pytest.raises(CommandError, match="no such file"):
+        guard.kubectl("ch", ["diff", "-f", "x.yaml"])
+
+
 def test_every_change_is_written_down_before_it_is_made(guard: Guard, api: FakeApi, state: Path) -> None:
     api.status = 409
     with pytest.raises(ConflictError):
