@@ -35,8 +35,8 @@ def run_kubectl(
         timeout: seconds until it is ended.
 
     Raises:
-        CommandError: it ended with an exit code other than 0, and that was no answer (`diff` ends with 1 where
-            it finds a difference); the message says what to do.
+        CommandError: it ended with an exit code other than 0, and that was no answer (`diff` ends with 1
+            where it finds a difference); the message says what to do.
     """
     done = run(
         _argv(cluster, namespace, arguments), timeout=timeout, env=environment(), input=text, check=False

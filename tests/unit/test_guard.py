@@ -149,7 +149,7 @@ def test_a_cluster_of_somebody_else_is_read_only(tmp_path: Path) -> None:
         lambda: guard.empty("ch", "pods"),
         lambda: guard.apply("ch", [document], []),
         lambda: guard.kubectl("ch", ["delete", "pod", "a"]),
-        lambda: guard.kubectl("ch", ["diff", "-f", "x.yaml"]),
+        lambda: guard.kubectl("ch", ["diff", "-f", str(file)]),
     ):
         with pytest.raises(GuardError, match="three keys"):
             attempt()
@@ -209,18 +209,17 @@ def test_kubectl_s_failure_is_one_message_with_what_to_do(guard: Guard, cluster:
 
 
 def test_a_difference_that_diff_finds_is_an_answer_and_its_failure_an_error(
-    guard: Guard, cluster: FakeCluster
+    guard: Guard, cluster: FakeCluster, tmp_path: Path
 ) -> None:
+    file = tmp_path / "web.yaml"
+    file.write_text("kind: Service")
     cluster.kubectl.write_text("#!/bin/sh\necho '-  replicas: 6'\nexit 1\n")
-    assert (
-        guard.kubectl("ch", ["-n", "ch", "diff", "-f", "manifests/demo/web.yaml"]).stdout
-        == "-  replicas: 6\n"
-    )
+    assert guard.kubectl("ch", ["diff", "-f", str(file)]).stdout == "-  replicas: 6\n"
     with pytest.raises(CommandError):
         guard.kubectl("ch", ["get", "pods"])
     cluster.kubectl.write_text("#!/bin/sh\necho 'error: no such file' >&2\nexit 2\n")
     with pytest.raises(CommandError, match="no such file"):
-        guard.kubectl("ch", ["diff", "-f", "x.yaml"])
+        guard.kubectl("ch", ["diff", "-f", str(file)])
 
 
 def test_every_change_is_written_down_before_it_is_made(guard: Guard, api: FakeApi, state: Path) -> None:
