@@ -135,15 +135,15 @@ TAKE_OUT = Exercise(
     id="take-out",
     title="Out, and back in",
     task=(
-        "Take one Pod of web out of the Service's list without killing it and without touching its labels."
-        " Look at the list. Then put the Pod back."
+        "Have the list of the Service web mark one Pod as not ready, without killing it and without touching"
+        " its labels. Look at the list. Then put the Pod back."
     ),
     check=take_out,
     hints=(
         "The readiness probe asks each Pod /healthz/ready every second. The demo application answers as it"
         " is told: POST /ready/fail, and later POST /ready/ok.",
         "The Pod client can tell it: wget --post-data=x sends a POST. The Pod's own address is in"
-        ' lab.pods("web").',
+        ' lab.pods("web"). kubectl describe endpointslices shows who is ready.',
         'lab.kubectl(f"exec client -- wget -qO- --post-data=x http://{pod.ip}:8080/ready/fail") with'
         ' pod = lab.pods("web")[0]; then the same with /ready/ok.',
     ),
@@ -151,7 +151,7 @@ TAKE_OUT = Exercise(
         'pod = lab.pods("web")[0]',
         'lab.kubectl(f"exec client -- wget -qO- --post-data=x http://{pod.ip}:8080/ready/fail").wait(30)',
         'lab.kubectl(f"wait pod/{pod.name} --for=condition=Ready=false --timeout=60s").wait(60)',
-        'lab.kubectl("get endpointslices -l kubernetes.io/service-name=web").wait(30)',
+        'lab.kubectl("describe endpointslices -l kubernetes.io/service-name=web").wait(30)',
         'lab.kubectl(f"exec client -- wget -qO- --post-data=x http://{pod.ip}:8080/ready/ok")',
     ),
     prediction=Prediction(
