@@ -44,6 +44,7 @@ def test_the_record_is_what_the_operating_system_says(bench: Bench) -> None:
     listed = bench.client.ask("list")["pods"]
     assert [each["pod"] for each in listed] == [pod]
     assert listed[0]["containers"][0]["pid"] == record["pid"]
+    eventually(lambda: len(bench.printed(record)) == 2)
     os.kill(record["pid"], signal.SIGKILL)
     event = bench.exited(record)
     assert (event["exit_code"], event["signal"], event["oom"]) == (137, signal.SIGKILL, False)

@@ -66,6 +66,18 @@ def test_a_command_may_outlive_who_asked_for_it(bench: Bench) -> None:
     eventually(lambda: ProcessIdentity.of(loud) is None)
 
 
+def test_signals_that_the_lab_was_started_to_ignore_are_not_ignored_by_programs(isolation: Any) -> None:
+    """As under `nohup`, or behind a shell's `&`."""
+    before = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGHUP, signal.SIGINT)}
+    try:
+        with running_bench(isolation, "root") as bench:
+            record = bench.shell(bench.pod(), "sleep 1000")
+            assert bench.execute(record, "grep SigIgn /proc/$$/status")[1].split() == ["SigIgn:", "0" * 16]
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def test_a_terminal_has_a_name_in_the_container(bench: Bench) -> None:
     record = bench.shell(bench.pod(), "sleep 1000")
     answer = bench.client.ask("exec", argv=["sh", "-c", "tty; stty size"], tty=True, **names(record))

@@ -20,8 +20,9 @@ from k8slab.errors import ClusterError
 CONTAINER_UMASK = 0o022
 """The umask that a program starts with: containerd's."""
 
-RESTORED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
-"""Signals that Python ignores and that programs expect at their default."""
+RESTORED_SIGNALS = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+"""A container's program finds every signal at its default, whatever the lab was started with: Python ignores
+SIGPIPE and SIGXFSZ, `nohup` SIGHUP, a shell's `&` SIGINT and SIGQUIT, and what is ignored is inherited."""
 
 
 class StartError(ClusterError):
