@@ -149,7 +149,7 @@ def test_a_cluster_of_somebody_else_is_read_only(tmp_path: Path) -> None:
         lambda: guard.empty("ch", "pods"),
         lambda: guard.apply("ch", [document], []),
         lambda: guard.kubectl("ch", ["delete", "pod", "a"]),
-        lambda: guard.kubectl("ch", ["diff", "-f", str(file)]),
+        lambda: guard.kubectl("ch", ["diff", "-f", "x.yaml"]),
     ):
         with pytest.raises(GuardError, match="three keys"):
             attempt()
