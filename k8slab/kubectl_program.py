@@ -42,7 +42,7 @@ def run_kubectl(
         _argv(cluster, namespace, arguments), timeout=timeout, env=environment(), input=text, check=False
     )
     if done.returncode != 0 and not _found_a_difference(arguments, done):
-        said = _without_repeats((done.stdout + done.stderr).replace('"STDIN"', "the manifest"))
+        said = _without_noise((done.stdout + done.stderr).replace('"STDIN"', "the manifest"), shown)
         raise CommandError(["kubectl", *shown], done.returncode, said, _cure(said, cluster))
     return done
 
@@ -74,9 +74,16 @@ def _argv(cluster: Cluster, namespace: str, arguments: Sequence[str]) -> list[st
     return [*fixed, *([f"--namespace={namespace}"] if namespace else []), *arguments]
 
 
-def _without_repeats(said: str) -> str:
-    """Without the lines of kubectl's log in which it says five times what its last line says once."""
-    return "".join(line for line in said.splitlines(keepends=True) if " memcache.go:" not in line)
+def _without_noise(said: str, shown: Sequence[str]) -> str:
+    """Without what would mislead in an error.
+
+    Those are the lines of kubectl's log in which it says five times what its last line says once, and of a
+    dry run that the learner did not ask for the objects that it would have created.
+    """
+    noise = [" memcache.go:"]
+    if not any(word.startswith("--dry-run") for word in shown):
+        noise.append(" (server dry run)")
+    return "".join(line for line in said.splitlines(keepends=True) if not any(each in line for each in noise))
 
 
 def _cure(said: str, cluster: Cluster) -> str:
