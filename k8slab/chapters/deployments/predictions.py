@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from k8slab.chapters.deployments.rollouts import counts, lives_of, replica_sets, turns
+from k8slab.chapters.deployments.rollouts import counts, lives_of, newest_set, replica_sets, turns
 from k8slab.chapters.evidence import Evidence
 from k8slab.chapters.predictions import Choice, Prediction, Question
 from k8slab.mirror.lives import wish_of
@@ -21,21 +21,22 @@ def rolling(evidence: Evidence, asked: float) -> Mapping[str, str] | None:
     turn = next((each for each in turns(evidence, NAME) if each.moment >= asked), None)
     if web is None or turn is None:
         return None
-    lives = lives_of(evidence, NAME)
-    old = [life for life in lives if life.created < turn.moment]
+    lives, newest = lives_of(evidence, NAME), newest_set(evidence, web)
     steps = counts(lives, turn.moment, evidence.now)
-    if any(life.counts_at(evidence.now) for life in old) or steps[-1].ready < (wish_of(web) or 0):
+    if newest is None or steps[-1].ready < (wish_of(web) or 0):
+        return None
+    if any(life.counts_at(evidence.now) for life in lives if life.owner != newest["metadata"]["uid"]):
         return None
     return {"most": str(max(each.has for each in steps)), "least": str(min(each.ready for each in steps))}
 
 
 def bad_image(evidence: Evidence, asked: float) -> Mapping[str, str] | None:
-    """How many old Pods of `web` were still ready a while after its template was changed since `asked`."""
+    """How many Pods of `web` were ready a while after its template was changed since `asked`."""
     turn = next((each for each in turns(evidence, NAME) if each.moment >= asked), None)
     if turn is None or evidence.now < turn.moment + STALLED_AFTER:
         return None
-    old = [life for life in lives_of(evidence, NAME) if life.created < turn.moment]
-    return {"serving": str(sum(life.ready_at(turn.moment + STALLED_AFTER) for life in old))}
+    serving = sum(life.ready_at(turn.moment + STALLED_AFTER) for life in lives_of(evidence, NAME))
+    return {"serving": str(serving)}
 
 
 def fight(evidence: Evidence, asked: float) -> Mapping[str, str] | None:

@@ -11,6 +11,8 @@ from k8slab.mirror.lives import wish_of
 
 NAME = "till"
 NEEDED = 4
+BEFORE = 0.5
+"""Seconds before the change from which on Pods are counted: the news of it and of them come separately."""
 OLD, NEW = "k8slab/demo:1", "k8slab/demo:2"
 
 
@@ -77,12 +79,12 @@ def _not_begun(evidence: Evidence, till: Object, tries: list[Turn]) -> CheckResu
 
 def _judge(evidence: Evidence, till: Object, turn: Turn) -> CheckResult:
     lives = lives_of(evidence, NAME)
-    old = [life for life in lives if life.created < turn.moment]
     newest = newest_set(evidence, till)
     ready = 0 if newest is None else ready_count(evidence.owned(newest))
-    steps = counts(lives, turn.moment, evidence.now)
+    old = [life for life in lives if newest is None or life.owner != newest["metadata"]["uid"]]
+    steps = counts(lives, turn.moment - BEFORE, evidence.now)
     for index, step in enumerate(steps):
-        if step.ready >= NEEDED and not any(life.counts_at(step.moment) for life in old):
+        if index and step.ready >= NEEDED and not any(life.counts_at(step.moment) for life in old):
             steps = steps[: index + 1]  # the rollout is over; what happens later is not part of it
             break
     least = min(step.ready for step in steps)
