@@ -1,0 +1,165 @@
+"""What the learner is asked before a part is stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from k8slab.chapters.cluster_anatomy.outages import (
+    API_SERVER,
+    CONTROLLER_MANAGER,
+    SCHEDULER,
+    away_at,
+    life_of,
+    lives_of,
+)
+from k8slab.chapters.evidence import Evidence
+from k8slab.chapters.predictions import Choice, Prediction, Question
+from k8slab.graph.components import component_of
+from k8slab.mirror.changes import Object
+from k8slab.mirror.lives import is_ready, restarts_of
+
+LOOK_AFTER = 3.0
+"""Seconds after the act at which is looked what came of it."""
+AT_ONCE = 10.0
+
+
+def no_scheduler(evidence: Evidence, asked: float) -> Mapping[str, str] | None:
+    """What became of the Pod `late` that was made since `asked`, and of `hello` meanwhile."""
+    late, hello = life_of(evidence, "late"), life_of(evidence, "hello")
+    if late is None or late.created < asked:
+        return None
+    waited = late.scheduled is None or late.scheduled - late.created >= 1.0
+    if waited and evidence.now < late.created + LOOK_AFTER and late.scheduled is None:
+        return None
+    waits = waited and away_at(evidence, SCHEDULER, late.created) is not None
+    stopped = hello is None or any(
+        each is not None and each >= asked for each in (hello.left, *hello.restarts)
+    )
+    return {"new": "waits" if waits else "runs", "old": "stops" if stopped else "runs"}
+
+
+def no_controller_manager(evidence: Evidence, asked: float) -> Mapping[str, str] | None:
+    """How many Pods of `web` were there some seconds after one of them was killed."""
+    lives = lives_of(evidence, "web")
+    left = [life.left for life in lives if life.left is not None and life.left >= asked]
+    if not left:
+        return None
+    outage = away_at(evidence, CONTROLLER_MANAGER, left[0])
+    # A notebook that is run through starts the part again sooner than that.
+    looked = min(left[0] + LOOK_AFTER, outage.end) if outage is not None else left[0] + LOOK_AFTER
+    if evidence.now < looked:
+        return None
+    return {"count": str(min(3, sum(life.counts_at(looked - 0.01) for life in lives)))}
+
+
+def no_api_server(evidence: Evidence, asked: float) -> Mapping[str, str] | None:
+    """What became of the Pods of `web` while the API server was away since `asked`."""
+    back = None
+    for change in evidence.timeline.changes(since=asked, kind="Pod"):
+        if component_of(change.object) != API_SERVER or change.before is None or change.after is None:
+            continue
+        if restarts_of(change.after) > restarts_of(change.before):
+            back = change.moment
+    if back is None or evidence.now < back + 1.0:
+        return None
+    before = [life for life in lives_of(evidence, "web") if life.created < asked]
+    before = [life for life in before if life.left is None or life.left >= asked]
+    if any(life.left is not None and life.left <= back for life in before):
+        return {"containers": "stop"}
+    if any(asked <= moment <= back + 1.0 for life in before for moment in life.restarts):
+        return {"containers": "restart"}
+    return {"containers": "run"}
+
+
+def silent_node(evidence: Evidence, asked: float) -> Mapping[str, str] | None:
+    """When worker-2 was called NotReady since `asked`, and whether its containers were restarted or gone."""
+    for change in evidence.timeline.changes(since=asked, kind="Node"):
+        before, after = change.before, change.after
+        if before is None or after is None or after["metadata"]["name"] != "worker-2":
+            continue
+        if not (_ready(before) and not _ready(after)) or evidence.now < change.moment + 1.0:
+            continue
+        gone = any(
+            life.left is not None and asked <= life.left <= change.moment + 1.0 and life.node == "worker-2"
+            for life in evidence.timeline.lives(evidence.namespace)
+        )
+        soon = change.moment - asked < AT_ONCE
+        return {"when": "at-once" if soon else "later", "pods": "gone" if gone else "there"}
+    return None
+
+
+def _ready(node: Object) -> bool:
+    return is_ready(node)
+
+
+PREDICTIONS = (
+    Prediction(
+        id="no-scheduler",
+        questions=(
+            Question(
+                "new",
+                "kube-scheduler is stopped, and you ask for a new Pod, late. What becomes of it?",
+                (
+                    Choice("refused", "the API server refuses it"),
+                    Choice("runs", "it runs on some node"),
+                    Choice("waits", "it waits without a node"),
+                ),
+            ),
+            Question(
+                "old",
+                "And the Pod hello, which runs already?",
+                (Choice("stops", "it stops"), Choice("runs", "it runs on")),
+            ),
+        ),
+        act="Now run the next two cells: one stops the scheduler, one asks for late.",
+        judge=no_scheduler,
+    ),
+    Prediction(
+        id="no-controller-manager",
+        questions=(
+            Question(
+                "count",
+                "kube-controller-manager is stopped, and you kill one of the three Pods of web. How many are"
+                " there three seconds later?",
+                (Choice("3", "3"), Choice("2", "2"), Choice("0", "0")),
+            ),
+        ),
+        act="Now run the next two cells: one stops the controller-manager, one kills a Pod.",
+        judge=no_controller_manager,
+    ),
+    Prediction(
+        id="no-api-server",
+        questions=(
+            Question(
+                "containers",
+                "You are about to stop kube-apiserver, the one that everybody talks to. What do the three"
+                " containers of web do?",
+                (
+                    Choice("stop", "they stop"),
+                    Choice("restart", "they are restarted"),
+                    Choice("run", "they run on"),
+                ),
+            ),
+        ),
+        act="Now stop it. The answer comes when it is back: until then nobody can tell.",
+        judge=no_api_server,
+    ),
+    Prediction(
+        id="silent-node",
+        questions=(
+            Question(
+                "when",
+                "The agent of worker-2 falls silent. When does the cluster call the node NotReady?",
+                (Choice("at-once", "at once"), Choice("later", "about a minute later")),
+            ),
+            Question(
+                "pods",
+                "And the Pods on worker-2, at that moment?",
+                (Choice("gone", "they are removed"), Choice("there", "they are still there")),
+            ),
+        ),
+        act="Now run the next cell. The answer needs about a minute; read on meanwhile.",
+        judge=silent_node,
+    ),
+)
+"""In the order in which the chapter asks them."""
