@@ -330,7 +330,7 @@ def test_undo_by_another_version_or_number() -> None:
     cluster.deployment("shop", BAD, replicas=3)
     cluster.red("undo", "wants 3 Pods now")
     cluster.deployment("shop", "k8slab/demo:2")
-    cluster.red("undo", "asks for k8slab/demo:2 now", "the revision before")
+    cluster.red("undo", "asks for k8slab/demo:2 now", "Which revision was that")
 
 
 def test_undo_by_a_pause() -> None:

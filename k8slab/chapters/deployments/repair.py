@@ -96,7 +96,7 @@ REPAIR = Exercise(
     ),
     check=repair,
     hints=(
-        "Run the cell after each change; it names one fault at a time, and often its line. In YAML a comment"
+        "Run the cell after each change; it names the next faults, and their lines. In YAML a comment"
         " begins with #.",
         "A Deployment belongs to apps/v1. The selector needs matchLabels, and the template needs a metadata"
         " with the same labels. The container needs its name and its image.",

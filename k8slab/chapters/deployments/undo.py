@@ -54,7 +54,7 @@ def undo(evidence: Evidence) -> CheckResult:
     if template_of(shop) != template_of(turn.before):
         return seen(
             f"shop asks for {image_of(shop)} now. Before the bad rollout it had another template, with"
-            f" {image_of(turn.before)}. Which command leads to the revision before?"
+            f" {image_of(turn.before)}. Which revision was that, and how do you tell `rollout undo` its number?"
         )
     if fewest < ENOUGH:
         return seen(
@@ -100,7 +100,7 @@ def _still_bad(evidence: Evidence, shop: Object, turn: Turn) -> CheckResult:
         gone = [
             life
             for life in evidence.timeline.lives(evidence.namespace, str(each["metadata"]["uid"]))
-            if life.left is not None
+            if life.left is not None and life.left >= turn.moment
         ]
         if gone:
             return seen(
