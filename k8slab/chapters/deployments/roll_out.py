@@ -136,8 +136,9 @@ ROLL_OUT = Exercise(
         " holds two numbers.",
         "With maxUnavailable 0 a new Pod has to be ready before an old one goes. maxSurge allows one more"
         " Pod meanwhile. `kubectl patch` changes one field of what is stored.",
-        '%kubectl patch deployment till -p \'{"spec": {"strategy": {"rollingUpdate": {"maxUnavailable": 0}}}}\','
-        " and then kubectl set image, as you did with web.",
+        '%kubectl patch deployment till -p \'{"spec": {"strategy": {"rollingUpdate":'
+        ' {"maxUnavailable": 0}}}}\''
+        ", and then kubectl set image, as you did with web.",
     ),
     solution=(
         'lab.kubectl("rollout status deployment till --timeout=60s").wait(60)',

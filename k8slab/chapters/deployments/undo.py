@@ -54,7 +54,8 @@ def undo(evidence: Evidence) -> CheckResult:
     if template_of(shop) != template_of(turn.before):
         return seen(
             f"shop asks for {image_of(shop)} now. Before the bad rollout it had another template, with"
-            f" {image_of(turn.before)}. Which revision was that, and how do you tell `rollout undo` its number?"
+            f" {image_of(turn.before)}. Which revision was that, and how do you tell `rollout undo` its"
+            " number?"
         )
     if fewest < ENOUGH:
         return seen(
