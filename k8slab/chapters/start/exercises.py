@@ -39,7 +39,7 @@ def kill_three(evidence: Evidence) -> CheckResult:
     wants, ready = wish_of(twenty), ready_count(pods_of(evidence, "twenty"))
     if len(done) >= KILLS:
         return seen(
-            f"{len(done)} were killed, and {len(healed)} of their heirs are ready so far. twenty wants"
+            f"{len(done)} were killed, and so far {len(healed)} of their heirs are ready. twenty wants"
             f" {wants} and has {ready} ready. What are the others still doing?"
         )
     if done:
@@ -78,7 +78,7 @@ def fewer(evidence: Evidence) -> CheckResult:
         killed = kills(evidence, "twenty", evidence.since)
         if killed:
             return seen(
-                f"{len(killed)} were killed since the start, and each came back: the declaration still says"
+                f"Pods killed since the start: {len(killed)}. Each came back: the declaration still says"
                 f" {ALL}. What do you have to change, if not the Pods?"
             )
         return seen(
