@@ -114,9 +114,9 @@ def _tried(evidence: Evidence, created: float) -> str:
 
 WHO_IS_MISSING = Exercise(
     id="who-is-missing",
-    title="Who is missing?",
+    title="Somebody is missing",
     task=(
-        "The cell below stops one part of the control plane, chance decides which, and asks for two Pods of"
+        "The cell above stops one part of the control plane, chance decides which, and asks for two Pods of"
         " tea. Find out from what is there and what is not who is missing, and start that part."
     ),
     check=who_is_missing,
