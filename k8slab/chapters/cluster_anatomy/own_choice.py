@@ -30,10 +30,21 @@ def own_choice(evidence: Evidence) -> CheckResult:
         return seen("chosen is on its way out. What would the next one need from the start?")
     if not node_of(pod):
         return seen(_waits(evidence, pod))
-    outage = next((each for each in outages(evidence, SCHEDULER) if each.covers(life.scheduled or 0)), None)
+    outage = _outage_of(evidence, life)
     if outage is None:
         return seen(_was_there(evidence, life))
     return _placed(evidence, pod, life, outage)
+
+
+def _outage_of(evidence: Evidence, life: Life) -> Outage | None:
+    """The outage of kube-scheduler in which a Pod got its node; None if it ran, or may have chosen it."""
+    placed = life.scheduled or 0.0
+    came_with_it = placed == life.created
+    for each in outages(evidence, SCHEDULER):
+        # An outage is told at its widest: the scheduler's last choice may fall into its first second.
+        if each.covers(placed) and (came_with_it or placed > each.start + 1.0):
+            return each
+    return None
 
 
 def _waits(evidence: Evidence, pod: Object) -> str:
