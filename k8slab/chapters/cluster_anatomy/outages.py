@@ -39,6 +39,10 @@ class Outage:
         """Whether the part was away at that moment."""
         return self.start <= moment <= self.end
 
+    def surely_covers(self, moment: float) -> bool:
+        """The same, where its first second, in which the part may still have been there, does not count."""
+        return self.start + 1.0 < moment <= self.end
+
     def overlap(self, start: float, end: float) -> float:
         """For how many seconds between two moments the part was away."""
         return max(0.0, min(end, self.end) - max(start, self.start))

@@ -41,8 +41,7 @@ def _outage_of(evidence: Evidence, life: Life) -> Outage | None:
     placed = life.scheduled or 0.0
     came_with_it = placed == life.created
     for each in outages(evidence, SCHEDULER):
-        # An outage is told at its widest: the scheduler's last choice may fall into its first second.
-        if each.covers(placed) and (came_with_it or placed > each.start + 1.0):
+        if each.covers(placed) and (came_with_it or each.surely_covers(placed)):
             return each
     return None
 
@@ -64,7 +63,7 @@ def _waits(evidence: Evidence, pod: Object) -> str:
 
 
 def _was_there(evidence: Evidence, life: Life) -> str:
-    late = next((each for each in outages(evidence, SCHEDULER) if each.covers(life.created)), None)
+    late = next((each for each in outages(evidence, SCHEDULER) if each.surely_covers(life.created)), None)
     if late is not None and life.scheduled is not None:
         return (
             f"chosen waited {life.scheduled - life.created:.1f} s, and was given {life.node} when"
