@@ -194,6 +194,8 @@ def test_own_choice_solved_stays_green_when_the_scheduler_is_back_and_breaks_wit
 
 def test_own_choice_on_the_control_plane_passes_its_taint() -> None:
     cluster = without_scheduler()
+    cluster.pod("chosen", node="control-plane", ready=False)
+    cluster.red("own-choice", "only the scheduler looks at that", "runs no Pods")
     cluster.pod("chosen", node="control-plane")
     cluster.green("own-choice", "taint did not stop you")
 

@@ -89,6 +89,12 @@ def _placed(evidence: Evidence, pod: Object, life: Life, outage: Outage) -> Chec
             f"chosen names the node {life.node}, and nobody has that name: no kubelet feels called. There"
             f" are: {known}. Which of them shall it be?"
         )
+    if life.started is None and life.node in _tainted(evidence):
+        return seen(
+            f"chosen belongs to {life.node}, taint or not: only the scheduler looks at that. A real kubelet"
+            " would start it, but k8slab's control-plane node runs no Pods. Delete it: which worker shall it"
+            " be?"
+        )
     if not is_ready(pod) or life.started is None:
         return seen(
             f"chosen belongs to {life.node} and does not run there yet. Who starts containers on that node?"

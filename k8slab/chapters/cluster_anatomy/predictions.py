@@ -98,17 +98,17 @@ PREDICTIONS = (
         questions=(
             Question(
                 "new",
-                "kube-scheduler is stopped, and you ask for a new Pod, late. What becomes of it?",
+                "kube-scheduler is stopped, and you ask for a new Pod, late. What will it be?",
                 (
-                    Choice("refused", "the API server refuses it"),
-                    Choice("runs", "it runs on some node"),
-                    Choice("waits", "it waits without a node"),
+                    Choice("refused", "refused by the API server"),
+                    Choice("runs", "running on some node"),
+                    Choice("waits", "waiting without a node"),
                 ),
             ),
             Question(
                 "old",
                 "And the Pod hello, which runs already?",
-                (Choice("stops", "it stops"), Choice("runs", "it runs on")),
+                (Choice("stops", "stopped, too"), Choice("runs", "running as before")),
             ),
         ),
         act="Now run the next two cells: one stops the scheduler, one asks for late.",
@@ -132,12 +132,12 @@ PREDICTIONS = (
         questions=(
             Question(
                 "containers",
-                "You are about to stop kube-apiserver, the one that everybody talks to. What do the three"
-                " containers of web do?",
+                "You are about to stop kube-apiserver, the one that everybody talks to. What are the three"
+                " containers of web, meanwhile?",
                 (
-                    Choice("stop", "they stop"),
-                    Choice("restart", "they are restarted"),
-                    Choice("run", "they run on"),
+                    Choice("stop", "stopped"),
+                    Choice("restart", "restarted"),
+                    Choice("run", "running as before"),
                 ),
             ),
         ),
@@ -155,7 +155,7 @@ PREDICTIONS = (
             Question(
                 "pods",
                 "And the Pods on worker-2, at that moment?",
-                (Choice("gone", "they are removed"), Choice("there", "they are still there")),
+                (Choice("gone", "removed"), Choice("there", "still there")),
             ),
         ),
         act="Now run the next cell. The answer needs about a minute; read on meanwhile.",
