@@ -36,7 +36,7 @@ def repair(evidence: Evidence) -> CheckResult:
     if image in ("httpd", "httpd:latest"):
         return seen(
             f"The Pod note runs the image {image!r}, which means whatever is newest that day. The task asks"
-            f" for {IMAGE}. Which command changes the image of a Pod, or will you delete and apply again?"
+            f" for {IMAGE}. An image may be changed in place: will you write it, and apply again?"
         )
     if image != IMAGE:
         return seen(
@@ -87,7 +87,7 @@ REPAIR = Exercise(
     check=repair,
     hints=(
         "Run the cell after each change. In YAML a comment begins with # and a space before it.",
-        "Put a # before every arrow, on all six lines that have one. An arrow behind a name is no fault of"
+        "Put a # before every arrow, on all seven lines that have one. An arrow behind a name is no fault of"
         " YAML's; it becomes a part of the name, and the API server refuses that.",
         "image: httpd takes the newest; write httpd:2.4. manifests/02-pods/note.yaml holds the whole text.",
     ),
