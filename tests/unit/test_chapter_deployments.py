@@ -333,6 +333,28 @@ def test_undo_by_another_version_or_number() -> None:
     cluster.red("undo", "asks for k8slab/demo:2 now", "Which revision was that")
 
 
+def test_undo_after_a_detour_over_another_version() -> None:
+    cluster = stalled()
+    for image in ("k8slab/demo:2", BAD):
+        cluster.now += 5
+        cluster.deployment("shop", image)
+    cluster.red("undo", "asks for k8slab/demo:1.O")
+    cluster.now += 5
+    cluster.deployment("shop")
+    cluster.drop("Pod-shop-2-a")
+    cluster.drop("Pod-shop-2-b")
+    cluster.pod("shop-1-e")
+    assert cluster.check("undo")
+
+
+def test_undo_by_scaling_what_works() -> None:
+    cluster = stalled()
+    cluster.replica_set("shop", 1, "k8slab/demo:1", 1)
+    cluster.drop("Pod-shop-1-a")
+    cluster.drop("Pod-shop-1-b")
+    cluster.red("undo", "Only 1 of 4 Pods serve")
+
+
 def test_undo_by_a_pause() -> None:
     cluster = stalled()
     cluster.deployment("shop", BAD, paused=True)

@@ -40,7 +40,7 @@ def undo(evidence: Evidence) -> CheckResult:
             "The shop is well, and nothing was rolled out badly since this task began. Has the cell with"
             ' lab.apply("shop-new.yaml") been run?'
         )
-    turn = bad[-1]
+    turn, former = bad[-1], bad[0].before  # after a detour over version 2, `before` is the detour
     steps = counts(lives_of(evidence, NAME), turn.moment, evidence.now)
     fewest = fewest_ready(steps, ENOUGH)
     again = ' Apply "shop.yaml", wait, apply "shop-new.yaml", and try again:'
@@ -51,10 +51,10 @@ def undo(evidence: Evidence) -> CheckResult:
         )
     if image_of(shop) == BAD:
         return _still_bad(evidence, shop, turn)
-    if template_of(shop) != template_of(turn.before):
+    if template_of(shop) != template_of(former):
         return seen(
             f"shop asks for {image_of(shop)} now. Before the bad rollout it had another template, with"
-            f" {image_of(turn.before)}. Which revision was that, and how do you tell `rollout undo` its"
+            f" {image_of(former)}. Which revision was that, and how do you tell `rollout undo` its"
             " number?"
         )
     if fewest < ENOUGH:
@@ -76,7 +76,7 @@ def undo(evidence: Evidence) -> CheckResult:
         )
     return CheckResult(
         True,
-        f"You took the rollout back: ReplicaSet {newest['metadata']['name']}, which had {BAD} pushed aside,"
+        f"You took the rollout back: ReplicaSet {newest['metadata']['name']}, which {BAD} was to replace,"
         f" has all {WANTED} Pods again, and never were fewer than {fewest} ready.",
     )
 
@@ -86,6 +86,12 @@ def _still_bad(evidence: Evidence, shop: Object, turn: Turn) -> CheckResult:
         return seen(
             f"shop wants {wish_of(shop)} Pods now, and its template still names {BAD}. Does another number"
             " help Pods that find no image?"
+        )
+    serving = sum(life.ready_at(evidence.now) for life in lives_of(evidence, NAME))
+    if serving < ENOUGH:
+        return seen(
+            f"Only {serving} of {WANTED} Pods serve now, and the template still names {BAD}: what made old Pods"
+            " go made it worse. Which command brings the former template back?"
         )
     sets = [each for each in replica_sets(evidence, NAME).values() if image_of(each) == BAD]
     for each in sets:
@@ -108,7 +114,6 @@ def _still_bad(evidence: Evidence, shop: Object, turn: Turn) -> CheckResult:
                 f"{gone[-1].name} was deleted, and {each['metadata']['name']} made another with the same"
                 " image. Where does a new Pod get its image from?"
             )
-    serving = sum(life.ready_at(evidence.now) for life in lives_of(evidence, NAME))
     if shop.get("spec", {}).get("paused"):
         return seen(
             f"The rollout is paused, and {serving} of {WANTED} Pods serve: it gets no worse, and no better."
