@@ -2,99 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping
-
-from k8slab.chapters.checks import CheckResult, seen
-from k8slab.chapters.evidence import Evidence, ready_count
-from k8slab.chapters.exercises import Chapter, Exercise, Step
-from k8slab.chapters.predictions import Choice, Prediction, Question
-from k8slab.mirror.lives import wish_of
-from k8slab.mirror.stopwatch import Recovery
-
-AT_ONCE = 10.0
-"""Seconds within which two kills count as at once: two clicks, unhurried."""
-
-FIVE_SECONDS = 5.0
+from k8slab.chapters.exercises import Chapter, Step
+from k8slab.chapters.replicasets.by_set import BY_SET
+from k8slab.chapters.replicasets.keep_three import KEEP_THREE
+from k8slab.chapters.replicasets.predictions import PREDICTIONS
+from k8slab.chapters.replicasets.quarantine import QUARANTINE
+from k8slab.chapters.replicasets.recap import RECAP
+from k8slab.chapters.replicasets.surplus import SURPLUS
 
 
-def after_the_kill(evidence: Evidence, asked: float) -> Mapping[str, str] | None:
-    """Pods of `web` five seconds after the first kill since `asked`, and the replacement's name."""
-    web = evidence.named("ReplicaSet", "web")
-    kills = [] if web is None else [each for each in evidence.recoveries(web) if each.start >= asked]
-    if web is None or not kills or evidence.now < kills[0].start + FIVE_SECONDS:
-        return None
-    kill = kills[0]
-    moment = kill.start + FIVE_SECONDS
-    owner = str(web["metadata"]["uid"])
-    count = sum(life.counts_at(moment) for life in evidence.timeline.lives(evidence.namespace, owner))
-    name = "none" if kill.heir is None else "same" if kill.heir.name == kill.victim.name else "another"
-    return {"count": str(count), "name": name}
-
-
-def two_at_once(evidence: Evidence, asked: float) -> Mapping[str, str] | None:
-    """How many Pods `tea` made after two of its three were killed since `asked`."""
-    tea = evidence.named("ReplicaSet", "tea")
-    pair = None if tea is None else _pair(evidence, evidence.recoveries(tea), asked)
-    if tea is None or pair is None or ready_count(evidence.owned(tea)) < 3:
-        return None
-    lives = evidence.timeline.lives(evidence.namespace, str(tea["metadata"]["uid"]))
-    end = max(each.start + (each.healed or 0) for each in pair)
-    return {"made": str(sum(pair[0].start <= life.created <= end for life in lives))}
-
-
-def keep_three(evidence: Evidence) -> CheckResult:
-    """Whether `tea` keeps three Pods, and has proved it."""
-    tea = evidence.named("ReplicaSet", "tea")
-    if tea is None:
-        return seen(
-            "No ReplicaSet tea is there. It is where this exercise starts: has the cell with"
-            ' lab.apply("tea.yaml") been run?'
-        )
-    wants, pods = wish_of(tea), evidence.owned(tea)
-    if wants != 3:
-        return seen(
-            f"The ReplicaSet tea wants {wants} and has {len(pods)}; it should want 3. Which field of it says"
-            " how many, and which kubectl verb changes that field?"
-        )
-    ready = ready_count(pods)
-    kills = [each for each in evidence.recoveries(tea) if evidence.wanted_at(tea, each.start) == 3]
-    pair = _pair(evidence, kills, evidence.since)
-    if ready < 3:
-        return seen(
-            f"tea wants 3 and has {len(pods)}, {ready} of them ready. What are the others waiting for?"
-        )
-    if not kills:
-        return seen("Three are ready, and none was killed yet. How do you know that they would come back?")
-    if pair is None:
-        return seen(
-            f"{kills[-1].victim.name} was killed and replaced; the task asks for two at once (within"
-            f" {AT_ONCE:.0f} s). Does the ReplicaSet wait for the first to be back before it makes another?"
-        )
-    heirs = [each.heir.name for each in pair if each.heir is not None]
-    slowest = max(each.healed or 0 for each in pair)
-    return CheckResult(
-        True,
-        f"{pair[0].victim.name} and {pair[1].victim.name} were killed; {' and '.join(heirs)} took their"
-        f" places, and all was well again after {slowest:.1f} s.",
-    )
-
-
-def _pair(evidence: Evidence, kills: list[Recovery], since: float) -> tuple[Recovery, Recovery] | None:
-    """The first two Pods that left at once and have both been replaced; None while there are none."""
-    healed = [each for each in kills if each.start >= since and each.healed is not None]
-    for first, second in itertools.pairwise(healed):
-        if second.start - first.start <= AT_ONCE:
-            return first, second
-    return None
-
-
-def _has(kind: str, name: str) -> Step:
-    file = f"{name}.yaml"
+def _has(kind: str, name: str, file: str, purpose: str = "") -> Step:
     return Step(
         f'lab.apply("{file}")',
         lambda evidence: evidence.named(kind, name) is not None,
-        f"makes the {kind} {name}",
+        purpose or f"makes the {kind} {name}",
     )
 
 
@@ -103,7 +24,7 @@ CHAPTER = Chapter(
     title="03 · ReplicaSets",
     goal="You can say who replaces a Pod that dies, how long that takes, and how to change the number kept.",
     steps=(
-        _has("ReplicaSet", "web"),
+        _has("ReplicaSet", "web", "web.yaml"),
         Step(
             'lab.kill(lab.pods("web")[0])',
             lambda evidence: any(
@@ -111,64 +32,11 @@ CHAPTER = Chapter(
             ),
             "gives the stopwatch something to time",
         ),
-        _has("ReplicaSet", "tea"),
+        _has("ReplicaSet", "tea", "tea.yaml"),
+        _has("ReplicaSet", "till", "till.yaml"),
+        _has("Pod", "tier-front", "tiers.yaml", "makes the Pods that nobody keeps"),
     ),
-    predictions=(
-        Prediction(
-            id="after-the-kill",
-            questions=(
-                Question(
-                    "count",
-                    "You delete one of the three Pods. How many will there be five seconds later?",
-                    (Choice("2", "2"), Choice("3", "3"), Choice("4", "4")),
-                ),
-                Question(
-                    "name",
-                    "If there is a new one: what will it be called?",
-                    (
-                        Choice("same", "the same name"),
-                        Choice("another", "another name"),
-                        Choice("none", "there will be no new one"),
-                    ),
-                ),
-            ),
-            act="Now press Kill on any Pod of web, or run the next cell.",
-            judge=after_the_kill,
-        ),
-    ),
-    exercises=(
-        Exercise(
-            id="keep-three",
-            title="Keep three",
-            task=(
-                "A ReplicaSet named tea is there, and keeps one Pod. Make it keep three. Then prove that it"
-                " does: kill two of them at once, and let three be ready again."
-            ),
-            check=keep_three,
-            hints=(
-                "The number stands in the ReplicaSet, not in its Pods. Look at it:"
-                ' lab.kubectl("get replicaset tea -o yaml").',
-                "kubectl has a verb for exactly this field: scale, with the flag --replicas.",
-                'lab.kubectl("scale replicaset tea --replicas=3"), then Kill on two Pods of tea on the map.',
-            ),
-            solution=(
-                'lab.kubectl("scale replicaset tea --replicas=3")',
-                'lab.kubectl("wait replicaset/tea --for=jsonpath={.status.readyReplicas}=3 --timeout=30s")',
-                'for pod in lab.pods("tea")[:2]:',
-                "    lab.kill(pod)",
-            ),
-            prediction=Prediction(
-                id="two-at-once",
-                questions=(
-                    Question(
-                        "made",
-                        "tea keeps three Pods, and you kill two at once. How many new ones will be made?",
-                        (Choice("1", "1"), Choice("2", "2"), Choice("3", "3")),
-                    ),
-                ),
-                act="Now do what the task asks.",
-                judge=two_at_once,
-            ),
-        ),
-    ),
+    predictions=PREDICTIONS,
+    exercises=(KEEP_THREE, SURPLUS, QUARANTINE, BY_SET),
+    recap=RECAP,
 )
