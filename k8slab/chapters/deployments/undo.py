@@ -90,8 +90,8 @@ def _still_bad(evidence: Evidence, shop: Object, turn: Turn) -> CheckResult:
     serving = sum(life.ready_at(evidence.now) for life in lives_of(evidence, NAME))
     if serving < ENOUGH:
         return seen(
-            f"Only {serving} of {WANTED} Pods serve now, and the template still names {BAD}: what made old Pods"
-            " go made it worse. Which command brings the former template back?"
+            f"Only {serving} of {WANTED} Pods serve now, and the template still names {BAD}: what made old"
+            " Pods go made it worse. Which command brings the former template back?"
         )
     sets = [each for each in replica_sets(evidence, NAME).values() if image_of(each) == BAD]
     for each in sets:
