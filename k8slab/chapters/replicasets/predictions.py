@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from k8slab.chapters.evidence import Evidence
+from k8slab.chapters.evidence import Evidence, ready_count
 from k8slab.chapters.predictions import Choice, Prediction, Question
 from k8slab.chapters.replicasets.counted import changes_of_owner, counted_at
 from k8slab.mirror.lives import wish_of
@@ -44,14 +44,16 @@ def without_label(evidence: Evidence, asked: float) -> Mapping[str, str] | None:
 def all_at_once(evidence: Evidence, asked: float) -> Mapping[str, str] | None:
     """How many Pods of `web` were ready at the worst moment after all of them were killed since `asked`."""
     web = evidence.named("ReplicaSet", "web")
-    kills = [] if web is None else [each for each in evidence.recoveries(web) if each.start >= asked]
     wanted = 0 if web is None else wish_of(web) or 0
-    if web is None or not wanted or len(kills) < wanted:
+    if web is None or not wanted or ready_count(evidence.owned(web)) < wanted:
         return None
-    group = kills[:wanted]
-    if group[-1].start - group[0].start > ALL_AT_ONCE or any(each.healed is None for each in group):
+    before = {life.uid for life in counted_at(evidence, web, asked)}
+    lives = evidence.timeline.lives(evidence.namespace, str(web["metadata"]["uid"]))
+    left = sorted(life.left for life in lives if life.uid in before and life.left and life.left >= asked)
+    if len(left) < wanted or left[wanted - 1] - left[0] > ALL_AT_ONCE:
         return None
-    moments = [moment for each in group for moment in (each.start, each.start + (each.healed or 0) / 2)]
+    turns = [moment for life in lives for moment, _ in life.turns if moment > left[0]]
+    moments = [*left, *turns]
     ready = [sum(life.ready_at(at) for life in counted_at(evidence, web, at)) for at in moments]
     return {"ready": str(min(ready))}
 

@@ -19,6 +19,8 @@ from k8slab.mirror.changes import Object
 from k8slab.mirror.lives import Life, wish_of
 
 NAME = "web"
+RECENT = 30.0
+"""Seconds for which a kill or another number is taken as a try of this task."""
 
 
 def surplus(evidence: Evidence) -> CheckResult:
@@ -62,7 +64,8 @@ def _what_you_did(evidence: Evidence, turn: Turn) -> str:
 def _not_yet(evidence: Evidence, web: Object, joined: list[Turn]) -> CheckResult:
     uid, wants = str(web["metadata"]["uid"]), wish_of(web)
     selector, words = selector_of(web), in_words(selector_of(web))
-    steps = [each.wants or 0 for each in evidence.timeline.replicas(uid) if each.moment >= evidence.since]
+    recent = max(evidence.since, evidence.now - RECENT)
+    steps = [each.wants or 0 for each in evidence.timeline.replicas(uid) if each.moment >= recent]
     strangers = [pod for pod in bare_pods(evidence) if not chooses(selector, labels_of(pod))]
     new = [
         pod for pod in strangers if str(pod["metadata"]["name"]).startswith(NAME) and _is_new(evidence, pod)
@@ -83,7 +86,7 @@ def _not_yet(evidence: Evidence, web: Object, joined: list[Turn]) -> CheckResult
             f"The number that web wants was changed; it is {wants} now. Scaling makes it delete, and the task"
             " asks for a way without that; let it want 3. What else can make three too few for what is there?"
         )
-    kills = evidence.recoveries(web)
+    kills = [each for each in evidence.recoveries(web) if each.start >= recent]
     if kills:
         return seen(
             f"{kills[-1].victim.name} was deleted by hand, and web made a new one: that is the other"
