@@ -47,15 +47,19 @@ def all_at_once(evidence: Evidence, asked: float) -> Mapping[str, str] | None:
     wanted = 0 if web is None else wish_of(web) or 0
     if web is None or not wanted or ready_count(evidence.owned(web)) < wanted:
         return None
-    before = {life.uid for life in counted_at(evidence, web, asked)}
     lives = evidence.timeline.lives(evidence.namespace, str(web["metadata"]["uid"]))
-    left = sorted(life.left for life in lives if life.uid in before and life.left and life.left >= asked)
-    if len(left) < wanted or left[wanted - 1] - left[0] > ALL_AT_ONCE:
+    left = sorted(life.left for life in lives if life.left and life.left >= asked)
+    left = next((left[i:] for i in range(len(left)) if _together(left[i : i + wanted], wanted)), [])
+    if not left:
         return None
     turns = [moment for life in lives for moment, _ in life.turns if moment > left[0]]
     moments = [*left, *turns]
     ready = [sum(life.ready_at(at) for life in counted_at(evidence, web, at)) for at in moments]
     return {"ready": str(min(ready))}
+
+
+def _together(moments: list[float], wanted: int) -> bool:
+    return len(moments) == wanted and moments[-1] - moments[0] <= ALL_AT_ONCE
 
 
 PREDICTIONS = (
