@@ -21,6 +21,7 @@ class Evidence:
         timeline: what happened.
         since: what happened earlier does not count, in epoch seconds: the last reset.
         now: the present, in epoch seconds.
+        asked: when the task that is judged was first looked at; what was done before is no answer to it.
     """
 
     namespace: str
@@ -28,6 +29,7 @@ class Evidence:
     timeline: Timeline
     since: float
     now: float
+    asked: float = 0.0
 
     def named(self, kind: str, name: str) -> Object | None:
         """The object of that kind and name, or None."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from k8slab.chapters.checks import CheckMemory, CheckResult
 from k8slab.chapters.evidence import Evidence
@@ -93,6 +94,8 @@ class ExerciseRun:
 
     def __init__(self, exercise: Exercise) -> None:
         self.exercise = exercise
+        self.asked = time.time()
+        """When it was first looked at."""
         self.memory = CheckMemory()
         self.result = CheckResult(False, "Not looked at yet.")
         self.hints_shown = 0
@@ -100,7 +103,8 @@ class ExerciseRun:
 
     def judge(self, evidence: Evidence) -> bool:
         """Look whether it is done; whether that says something new."""
-        result = self.memory.judge(self.exercise.check(evidence), evidence.now)
+        found = self.exercise.check(replace(evidence, asked=self.asked))
+        result = self.memory.judge(found, evidence.now)
         changed = result != self.result
         self.result = result
         told = self.prediction.judge(evidence) if self.prediction else False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -142,6 +143,17 @@ def test_three_of_twenty_killed_and_replaced() -> None:
     heirs = [cluster.kill("twenty", pod) for pod in pods[1:3]]
     cluster.green("kill-three", *pods[:3], *heirs)
     cluster.red("kill-three", "none was killed", since=cluster.now)
+
+
+def test_kills_before_the_task_was_seen_are_no_answer_to_it() -> None:
+    cluster = Cluster()
+    pods = cluster.deploy("twenty", 20)
+    for pod in pods[:3]:
+        cluster.kill("twenty", pod)
+    check = CHAPTER.exercise("kill-three").check
+    assert check(cluster.evidence())
+    late = check(replace(cluster.evidence(), asked=cluster.now))
+    assert not late and "none was killed yet" in late.message
 
 
 def test_fewer_wanted_is_no_kill() -> None:

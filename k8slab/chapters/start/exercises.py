@@ -30,7 +30,7 @@ def kill_three(evidence: Evidence) -> CheckResult:
     twenty = evidence.named("Deployment", "twenty")
     if twenty is None:
         return seen(f"No Deployment twenty is there. {_RUN_TWENTY}")
-    done = kills(evidence, "twenty", evidence.since)
+    done = kills(evidence, "twenty", max(evidence.since, evidence.asked))
     healed = [each for each in done if each.healed is not None]
     if len(healed) >= KILLS:
         gone = ", ".join(each.victim.name for each in healed[:KILLS])
