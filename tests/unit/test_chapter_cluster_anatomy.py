@@ -520,6 +520,7 @@ def test_no_api_server(act: str, answer: str) -> None:
 
 def test_silent_node() -> None:
     cluster = web()
+    cluster.pod("hello", node="worker-2")
     cluster.pod("web-x", "web", node="worker-2")
     asked = cluster.now
     cluster.now += 50

@@ -73,7 +73,8 @@ def _was_there(evidence: Evidence, life: Life) -> str:
     if life.scheduled is not None and life.scheduled == life.created:
         return (
             f"chosen named {life.node} from the start, which is the right line, but kube-scheduler was"
-            " running meanwhile. What do you stop, before you delete chosen and make it again?"
+            " running meanwhile, or away too shortly to be seen. What do you stop, for three seconds at least,"
+            " before you delete chosen and make it again?"
         )
     return (
         f"kube-scheduler was running, and it chose {life.node} for chosen. A Pod keeps its node for life, so"
@@ -143,8 +144,10 @@ OWN_CHOICE = Exercise(
     ),
     solution=(
         'lab.components["kube-scheduler"].stop()',
-        'wish = \'{"spec": {"nodeName": "worker-3"}}\'',
-        "lab.kubectl(f\"run chosen --image=k8slab/demo:1 --overrides='{wish}'\").wait(30)",
+        'lab.kubectl("wait pod -l component=kube-scheduler -n kube-system'
+        ' --for=condition=Ready=false --timeout=30s").wait(30)',
+        "lab.kubectl('run chosen --image=k8slab/demo:1"
+        ' --overrides=\\\'{"spec": {"nodeName": "worker-3"}}\\\'\').wait(30)',
         'lab.kubectl("wait pod/chosen --for=condition=Ready --timeout=60s").wait(60)',
         'lab.components["kube-scheduler"].start()',
     ),

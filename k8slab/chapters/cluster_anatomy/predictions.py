@@ -53,7 +53,7 @@ def no_controller_manager(evidence: Evidence, asked: float) -> Mapping[str, str]
 
 
 def no_api_server(evidence: Evidence, asked: float) -> Mapping[str, str] | None:
-    """What became of the Pods of `web` while the API server was away since `asked`."""
+    """What became of the chapter's Pods while the API server was away since `asked`."""
     back = None
     for change in evidence.timeline.changes(since=asked, kind="Pod"):
         if component_of(change.object) != API_SERVER or change.before is None or change.after is None:
@@ -62,7 +62,7 @@ def no_api_server(evidence: Evidence, asked: float) -> Mapping[str, str] | None:
             back = change.moment
     if back is None or evidence.now < back + 1.0:
         return None
-    before = [life for life in lives_of(evidence, "web") if life.created < asked]
+    before = [life for life in evidence.timeline.lives(evidence.namespace) if life.created < asked]
     before = [life for life in before if life.left is None or life.left >= asked]
     if any(life.left is not None and life.left <= back for life in before):
         return {"containers": "stop"}
@@ -72,15 +72,18 @@ def no_api_server(evidence: Evidence, asked: float) -> Mapping[str, str] | None:
 
 
 def silent_node(evidence: Evidence, asked: float) -> Mapping[str, str] | None:
-    """When worker-2 was called NotReady since `asked`, and whether its containers were restarted or gone."""
+    """When the node of `hello` was called NotReady since `asked`, and whether Pods of it were gone."""
+    hello = life_of(evidence, "hello")
+    if hello is None:
+        return None
     for change in evidence.timeline.changes(since=asked, kind="Node"):
         before, after = change.before, change.after
-        if before is None or after is None or after["metadata"]["name"] != "worker-2":
+        if before is None or after is None or after["metadata"]["name"] != hello.node:
             continue
         if not (_ready(before) and not _ready(after)) or evidence.now < change.moment + 1.0:
             continue
         gone = any(
-            life.left is not None and asked <= life.left <= change.moment + 1.0 and life.node == "worker-2"
+            life.left is not None and asked <= life.left <= change.moment + 1.0 and life.node == hello.node
             for life in evidence.timeline.lives(evidence.namespace)
         )
         soon = change.moment - asked < AT_ONCE
@@ -132,8 +135,8 @@ PREDICTIONS = (
         questions=(
             Question(
                 "containers",
-                "You are about to stop kube-apiserver, the one that everybody talks to. What are the three"
-                " containers of web, meanwhile?",
+                "You are about to stop kube-apiserver, the one that everybody talks to. What are the"
+                " containers of your Pods, meanwhile?",
                 (
                     Choice("stop", "stopped"),
                     Choice("restart", "restarted"),
@@ -149,12 +152,13 @@ PREDICTIONS = (
         questions=(
             Question(
                 "when",
-                "The agent of worker-2 falls silent. When does the cluster call the node NotReady?",
+                "The agent of the node where hello runs falls silent. When does the cluster call this node"
+                " NotReady?",
                 (Choice("at-once", "at once"), Choice("later", "about a minute later")),
             ),
             Question(
                 "pods",
-                "And the Pods on worker-2, at that moment?",
+                "And the Pods on it, at that moment?",
                 (Choice("gone", "removed"), Choice("there", "still there")),
             ),
         ),
