@@ -73,7 +73,7 @@ def _was_there(evidence: Evidence, life: Life) -> str:
     if life.scheduled is not None and life.scheduled == life.created:
         return (
             f"chosen named {life.node} from the start, which is the right line, but kube-scheduler was"
-            " running meanwhile, or away too shortly to be seen. What do you stop, for three seconds at least,"
+            " running meanwhile, or away too shortly to be seen. What do you stop, for three seconds or more,"
             " before you delete chosen and make it again?"
         )
     return (
