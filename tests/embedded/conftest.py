@@ -13,6 +13,7 @@ import pytest
 from k8slab.cluster.api import Api
 from k8slab.cluster.embedded import EmbeddedCluster
 from k8slab.commands import run
+from k8slab.errors import CommandError
 from k8slab.folders import ClusterFolder
 from tests.embedded_clusters import EmbeddedClusters, isolated_as
 
@@ -46,7 +47,10 @@ class RunningCluster:
 
 
 def until(condition: Callable[[], T], what: str, seconds: float = 60) -> T:
-    """Wait until a condition is true and return its value; fail with what was seen last."""
+    """Wait until a condition is true and return its value; fail with what was seen last.
+
+    What does not answer yet (a refused connection, a kubectl that is told no) is waited for as well.
+    """
     deadline = time.monotonic() + seconds
     seen: T | Exception | None = None
     while time.monotonic() < deadline:
@@ -54,7 +58,7 @@ def until(condition: Callable[[], T], what: str, seconds: float = 60) -> T:
             seen = condition()
             if seen:
                 return seen
-        except AssertionError as error:
+        except (AssertionError, OSError, CommandError) as error:
             seen = error
         time.sleep(0.05)
     raise AssertionError(f"waited {seconds} s for {what}; last seen: {seen!r}")
