@@ -117,6 +117,9 @@ def test_the_kill_panel_beside_the_graph_kills_by_mouse(open_notebook: Open, fol
     before = set(ready(folder).values())
     button = notebook.page.get_by_role("button", name="Kill", exact=True)
     button.wait_for(timeout=60_000)
+    points = notebook.page.locator(".js-plotly-plot .scatterlayer path.point")
+    # Three nodes, a Service, three Pods and their containers.
+    until(lambda: points.count() >= 10, "the points of the figure", 60)
     until(lambda: button.is_enabled(), "the button to wake up")
     button.click()
     until(
