@@ -15,7 +15,7 @@ from k8slab.folders import ClusterFolder
 from tests.browser.conftest import ARTIFACTS, ROOT, Jupyter, Notebook, until
 
 NAME = "00-start"
-WANTED = ("Lab.open", 'practice.yaml', 'twenty.yaml', '"get deployments,pods"', "lab.graph()")
+WANTED = (
     "Lab.open",
     'apply("practice.yaml")',
     'apply("twenty.yaml")',
