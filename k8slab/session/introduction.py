@@ -16,6 +16,7 @@ def introduction(session: Session) -> str:
     nodes, seconds = info.get("nodes") or [], info.get("seconds_to_ready")
     ready = f", ready {seconds:.1f} s after its start" if seconds else ""
     played = [each.part for each in cluster.reality() if each.played]
+    stopped = [each.name for each in cluster.processes() if each.state == "stopped"]
     return "\n".join(
         (
             f"{chapter.title}. {chapter.goal}",
@@ -23,6 +24,12 @@ def introduction(session: Session) -> str:
             f" {cluster.backend} ({cluster.isolation}), {len(nodes)} nodes{ready}.",
             f"Namespace {session.namespace}. Played by k8slab here: {', '.join(played) or 'nothing'}."
             " lab.reality() says how.",
+            # Whoever left a chapter halfway would wonder in the next one why nothing moves.
+            *(
+                [f"Stopped at the moment: {', '.join(stopped)}. lab.reset() starts all of it."]
+                if stopped
+                else []
+            ),
         )
     )
 

@@ -95,9 +95,11 @@ def test_the_table_shows_each_process_with_pid_and_memory(lab: Lab) -> None:
 def test_without_a_scheduler_a_new_pod_has_no_node(web: Lab) -> None:
     with stopped(web, "kube-scheduler"):
         assert state(web, "kube-scheduler")[1:4] == ("stopped", "", "")
+        assert "Stopped at the moment: kube-scheduler." in repr(web)
         web.kill(web.pods("web")[0], force=True)
         until(lambda: [row for row in web.pods("web") if not row.node], "a Pod without a node")
     until(lambda: len(ready(web)) == 3, "the Pod to get a node")
+    assert "Stopped" not in repr(web)
 
 
 def test_without_a_controller_manager_a_deleted_pod_is_not_replaced(web: Lab) -> None:
