@@ -5,45 +5,25 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from k8slab.chapters.checks import CheckResult
-from k8slab.chapters.evidence import Evidence
 from k8slab.chapters.exercises import chapter
-from k8slab.mirror.changes import Change
-from k8slab.mirror.timeline import Timeline
+from tests.unit.recorded_chapter import Obj, RecordedChapter
 
 NAMESPACE = "01-cluster-anatomy"
 CHAPTER = chapter(NAMESPACE)
 SCHEDULER, MANAGER, SERVER = "kube-scheduler", "kube-controller-manager", "kube-apiserver"
-Obj = dict[str, Any]
 
 
-class Cluster:
+class Cluster(RecordedChapter):
     """Objects that change on command, with times of our own."""
 
     def __init__(self) -> None:
-        self.timeline = Timeline()
-        self.present: dict[str, Obj] = {}
-        self.now = 1000.0
+        super().__init__(NAMESPACE)
         self.restarts: dict[str, int] = {}
         for part in (SCHEDULER, MANAGER, SERVER):
             self.part(part, running=True, listed=True)
         for node in ("worker-1", "worker-2", "worker-3"):
             self.node(node)
         self.node("control-plane", taints=[{"effect": "NoSchedule", "key": "control-plane"}])
-
-    def put(self, kind: str, name: str, listed: bool = False, **parts: Any) -> Obj:
-        uid = f"{kind}-{name}"
-        before = self.present.get(uid)
-        metadata = {"name": name, "namespace": NAMESPACE, "uid": uid, **parts.pop("metadata", {})}
-        after = {"kind": kind, "metadata": metadata, **parts}
-        self.present[uid] = after
-        verb: Any = "modified" if before else "added"
-        self.timeline.record(Change(self.now, kind, verb, before, after, listed))
-        return after
-
-    def drop(self, kind: str, name: str) -> None:
-        before = self.present.pop(f"{kind}-{name}")
-        self.timeline.record(Change(self.now, kind, "deleted", before, None))
 
     def node(self, name: str, ready: bool = True, taints: list[Obj] | None = None) -> None:
         conditions = [{"type": "Ready", "status": str(ready)}]
@@ -98,36 +78,6 @@ class Cluster:
             }
         spec: Obj = {"containers": [{"name": "demo"}], **({"nodeName": node} if node else {})}
         self.put("Pod", name, metadata=metadata, spec=spec, status=status)
-
-    def evidence(self, since: float = 0) -> Evidence:
-        objects: dict[str, list[Obj]] = {}
-        for each in self.present.values():
-            if each["metadata"]["namespace"] == NAMESPACE:
-                objects.setdefault(each["kind"], []).append(each)
-        return Evidence(NAMESPACE, objects, self.timeline, since, self.now)
-
-    def check(self, id: str, since: float = 0) -> CheckResult:
-        return CHAPTER.exercise(id).check(self.evidence(since))
-
-    def red(self, id: str, *words: str, since: float = 0) -> str:
-        """The message of a check that is red, says these words, and leads on."""
-        result = self.check(id, since)
-        assert not result, result.message
-        assert result.message.endswith("?"), result.message
-        for word in words:
-            assert word in result.message, (word, result.message)
-        return result.message
-
-    def green(self, id: str, *words: str) -> None:
-        """The check is green, and says these words."""
-        result = self.check(id)
-        assert result, result.message
-        for word in words:
-            assert word in result.message, (word, result.message)
-
-
-def predicted(cluster: Cluster, id: str, asked: float) -> Any:
-    return CHAPTER.prediction(id).judge(cluster.evidence(), asked)
 
 
 def web() -> Cluster:

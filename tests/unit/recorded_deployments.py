@@ -4,39 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from k8slab.chapters.checks import CheckResult
-from k8slab.chapters.evidence import Evidence
 from k8slab.chapters.exercises import chapter
-from k8slab.mirror.changes import Change
-from k8slab.mirror.timeline import Timeline
+from tests.unit.recorded_chapter import Obj, RecordedChapter
 
 NAMESPACE = "04-deployments"
 CHAPTER = chapter(NAMESPACE)
 BAD = "k8slab/demo:1.O"
-Obj = dict[str, Any]
 
 
-class Cluster:
+class Cluster(RecordedChapter):
     """Objects that change on command, with times of our own."""
 
     def __init__(self) -> None:
-        self.timeline = Timeline()
-        self.present: dict[str, Obj] = {}
-        self.now = 1000.0
-
-    def put(self, kind: str, name: str, uid: str = "", listed: bool = False, **parts: Any) -> Obj:
-        uid = uid or f"{kind}-{name}"
-        before = self.present.get(uid)
-        metadata = {"name": name, "namespace": NAMESPACE, "uid": uid, **parts.pop("metadata", {})}
-        after = {"kind": kind, "metadata": metadata, **parts}
-        self.present[uid] = after
-        verb: Any = "modified" if before else "added"
-        self.timeline.record(Change(self.now, kind, verb, before, after, listed))
-        return after
-
-    def drop(self, uid: str) -> None:
-        before = self.present.pop(uid)
-        self.timeline.record(Change(self.now, before["kind"], "deleted", before, None))
+        super().__init__(NAMESPACE)
 
     def deployment(self, name: str, image: str = "k8slab/demo:1", replicas: int = 4, **more: Any) -> None:
         spec: Obj = {
@@ -48,9 +28,8 @@ class Cluster:
         if more.get("paused"):
             spec["paused"] = True
         metadata = {"labels": more.get("labels", {"app": name})}
-        self.put(
-            "Deployment", name, more.get("uid", ""), more.get("listed", False), metadata=metadata, spec=spec
-        )
+        listed, uid = more.get("listed", False), more.get("uid", "")
+        self.put("Deployment", name, listed, uid=uid, metadata=metadata, spec=spec)
 
     def replica_set(self, deployment: str, number: int, image: str, replicas: int = 4, **more: Any) -> None:
         owner = [{"kind": "Deployment", "uid": f"Deployment-{deployment}", "controller": True}]
@@ -65,26 +44,6 @@ class Cluster:
         owner = [{"kind": "ReplicaSet", "uid": f"ReplicaSet-{parent}", "controller": True}]
         status = {"phase": "Running", "conditions": [{"type": "Ready", "status": str(ready)}]}
         self.put("Pod", name, metadata={"ownerReferences": owner}, spec={"containers": [{}]}, status=status)
-
-    def evidence(self, since: float = 0) -> Evidence:
-        objects: dict[str, list[Obj]] = {}
-        for each in self.present.values():
-            objects.setdefault(each["kind"], []).append(each)
-        return Evidence(NAMESPACE, objects, self.timeline, since, self.now)
-
-    def check(self, id: str, since: float = 0) -> CheckResult:
-        return CHAPTER.exercise(id).check(self.evidence(since))
-
-    def red(self, id: str, *words: str, since: float = 0) -> None:
-        """A check is red, says these words, and leads on."""
-        result = self.check(id, since)
-        assert not result, result.message
-        assert result.message.endswith("?"), result.message
-        for word in words:
-            assert word in result.message, (word, result.message)
-
-    def judge(self, id: str, asked: float) -> Any:
-        return CHAPTER.prediction(id).judge(self.evidence(), asked)
 
 
 def template(name: str, image: str, **more: Any) -> Obj:
@@ -117,7 +76,7 @@ def trade(cluster: Cluster, name: str, new_first: bool) -> None:
         if new_first:
             cluster.pod(f"{name}-2-{letter}")
         cluster.now += 0.1
-        cluster.drop(f"Pod-{name}-1-{letter}")
+        cluster.drop_uid(f"Pod-{name}-1-{letter}")
         if not new_first:
             cluster.now += 0.1
             cluster.pod(f"{name}-2-{letter}")

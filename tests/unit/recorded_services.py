@@ -4,38 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from k8slab.chapters.checks import CheckResult
-from k8slab.chapters.evidence import Evidence
 from k8slab.chapters.exercises import chapter
-from k8slab.mirror.changes import Change
-from k8slab.mirror.timeline import Timeline
+from tests.unit.recorded_chapter import Obj, RecordedChapter
 
 NAMESPACE = "05-services"
 CHAPTER = chapter(NAMESPACE)
-Obj = dict[str, Any]
 
 
-class Cluster:
+class Cluster(RecordedChapter):
     """Objects that change on command, with times of our own."""
 
     def __init__(self) -> None:
-        self.timeline = Timeline()
-        self.present: dict[str, Obj] = {}
-        self.now = 1000.0
-
-    def put(self, kind: str, name: str, listed: bool = False, **parts: Any) -> Obj:
-        uid = f"{kind}-{name}"
-        before = self.present.get(uid)
-        metadata = {"name": name, "namespace": NAMESPACE, "uid": uid, **parts.pop("metadata", {})}
-        after = {"kind": kind, "metadata": metadata, **parts}
-        self.present[uid] = after
-        verb: Any = "modified" if before else "added"
-        self.timeline.record(Change(self.now, kind, verb, before, after, listed))
-        return after
-
-    def drop(self, kind: str, name: str) -> None:
-        before = self.present.pop(f"{kind}-{name}")
-        self.timeline.record(Change(self.now, kind, "deleted", before, None))
+        super().__init__(NAMESPACE)
 
     def deployment(self, name: str, replicas: int, labels: Obj | None = None) -> None:
         template = {"metadata": {"labels": labels or {"app": name}}}
@@ -88,21 +68,3 @@ class Cluster:
             endpoints=ends,
             ports=[{"port": port}],
         )
-
-    def evidence(self, since: float = 0) -> Evidence:
-        objects: dict[str, list[Obj]] = {}
-        for each in self.present.values():
-            objects.setdefault(each["kind"], []).append(each)
-        return Evidence(NAMESPACE, objects, self.timeline, since, self.now)
-
-    def check(self, id: str, since: float = 0) -> CheckResult:
-        return CHAPTER.exercise(id).check(self.evidence(since))
-
-    def red(self, id: str, *words: str, since: float = 0) -> str:
-        """The message of a check that is red, says these words, and leads on."""
-        result = self.check(id, since)
-        assert not result, result.message
-        assert result.message.endswith("?"), result.message
-        for word in words:
-            assert word in result.message, (word, result.message)
-        return result.message

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from k8slab.chapters.checks import CheckMemory
-from tests.unit.recorded_anatomy import CHAPTER, MANAGER, SCHEDULER, SERVER, Cluster, predicted, web
+from tests.unit.recorded_anatomy import CHAPTER, MANAGER, SCHEDULER, SERVER, Cluster, web
 
 # who-is-missing
 
@@ -91,14 +91,14 @@ def test_no_scheduler() -> None:
     cluster.pod("hello")
     cluster.now += 5
     asked = cluster.now
-    assert predicted(cluster, "no-scheduler", asked) is None
+    assert cluster.judge("no-scheduler", asked) is None
     cluster.stop(SCHEDULER)
     cluster.now += 1
     cluster.pod("late", node="")
-    assert predicted(cluster, "no-scheduler", asked) is None
+    assert cluster.judge("no-scheduler", asked) is None
     cluster.now += 4
-    assert predicted(cluster, "no-scheduler", asked) == {"new": "waits", "old": "runs"}
-    assert predicted(cluster, "no-scheduler", cluster.now) is None
+    assert cluster.judge("no-scheduler", asked) == {"new": "waits", "old": "runs"}
+    assert cluster.judge("no-scheduler", cluster.now) is None
 
 
 def test_no_scheduler_that_was_not_stopped() -> None:
@@ -108,7 +108,7 @@ def test_no_scheduler_that_was_not_stopped() -> None:
     cluster.pod("late")
     cluster.drop("Pod", "late")
     cluster.pod("late")
-    assert predicted(cluster, "no-scheduler", asked) == {"new": "runs", "old": "stops"}
+    assert cluster.judge("no-scheduler", asked) == {"new": "runs", "old": "stops"}
 
 
 def test_no_controller_manager() -> None:
@@ -116,12 +116,12 @@ def test_no_controller_manager() -> None:
     asked = cluster.now
     cluster.stop(MANAGER)
     cluster.now += 1
-    assert predicted(cluster, "no-controller-manager", asked) is None
+    assert cluster.judge("no-controller-manager", asked) is None
     cluster.drop("Pod", "web-a")
     cluster.now += 1
-    assert predicted(cluster, "no-controller-manager", asked) is None
+    assert cluster.judge("no-controller-manager", asked) is None
     cluster.now += 3
-    assert predicted(cluster, "no-controller-manager", asked) == {"count": "2"}
+    assert cluster.judge("no-controller-manager", asked) == {"count": "2"}
 
 
 def test_no_controller_manager_that_came_back_at_once() -> None:
@@ -133,7 +133,7 @@ def test_no_controller_manager_that_came_back_at_once() -> None:
     cluster.start(MANAGER)
     cluster.pod("web-d", "web")
     cluster.now += 0.1
-    assert predicted(cluster, "no-controller-manager", asked) == {"count": "2"}
+    assert cluster.judge("no-controller-manager", asked) == {"count": "2"}
 
 
 def test_no_controller_manager_that_was_not_stopped() -> None:
@@ -143,7 +143,7 @@ def test_no_controller_manager_that_was_not_stopped() -> None:
     cluster.now += 0.1
     cluster.pod("web-d", "web")
     cluster.now += 4
-    assert predicted(cluster, "no-controller-manager", asked) == {"count": "3"}
+    assert cluster.judge("no-controller-manager", asked) == {"count": "3"}
 
 
 @pytest.mark.parametrize(("act", "answer"), [("", "run"), ("drop", "stop"), ("restart", "restart")])
@@ -151,15 +151,15 @@ def test_no_api_server(act: str, answer: str) -> None:
     cluster = web()
     asked = cluster.now
     cluster.now += 5
-    assert predicted(cluster, "no-api-server", asked) is None
+    assert cluster.judge("no-api-server", asked) is None
     if act == "drop":
         cluster.drop("Pod", "web-a")
     if act == "restart":
         cluster.pod("web-a", "web", restarts=1)
     cluster.start(SERVER)
-    assert predicted(cluster, "no-api-server", asked) is None
+    assert cluster.judge("no-api-server", asked) is None
     cluster.now += 2
-    assert predicted(cluster, "no-api-server", asked) == {"containers": answer}
+    assert cluster.judge("no-api-server", asked) == {"containers": answer}
 
 
 def test_silent_node() -> None:
@@ -168,17 +168,17 @@ def test_silent_node() -> None:
     cluster.pod("web-x", "web", node="worker-2")
     asked = cluster.now
     cluster.now += 50
-    assert predicted(cluster, "silent-node", asked) is None
+    assert cluster.judge("silent-node", asked) is None
     cluster.node("worker-2", ready=False)
     cluster.now += 2
-    assert predicted(cluster, "silent-node", asked) == {"when": "later", "pods": "there"}
+    assert cluster.judge("silent-node", asked) == {"when": "later", "pods": "there"}
     cluster.node("worker-2")
     asked = cluster.now
     cluster.now += 1
     cluster.drop("Pod", "web-x")
     cluster.node("worker-2", ready=False)
     cluster.now += 2
-    assert predicted(cluster, "silent-node", asked) == {"when": "at-once", "pods": "gone"}
+    assert cluster.judge("silent-node", asked) == {"when": "at-once", "pods": "gone"}
 
 
 def test_the_recap_has_three_questions_with_a_reason_for_every_answer() -> None:

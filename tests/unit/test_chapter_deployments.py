@@ -70,7 +70,7 @@ def test_roll_out_with_recreate_all_were_missing() -> None:
     cluster.deployment("till", "k8slab/demo:2", strategy={"type": "Recreate"})
     cluster.now += 0.1
     for letter in "abcd":
-        cluster.drop(f"Pod-till-1-{letter}")
+        cluster.drop_uid(f"Pod-till-1-{letter}")
     cluster.now += 2
     cluster.replica_set("till", 2, "k8slab/demo:2")
     for letter in "abcd":
@@ -103,7 +103,7 @@ def test_roll_out_by_scaling_alone_or_left_scaled() -> None:
 
 def test_roll_out_made_anew_was_no_way() -> None:
     cluster = four("till")
-    cluster.drop("Deployment-till")
+    cluster.drop_uid("Deployment-till")
     cluster.deployment("till", "k8slab/demo:2", uid="Deployment-till-again")
     cluster.red("roll-out", "without having been led there")
 
@@ -123,14 +123,14 @@ def test_roll_out_tried_again_after_an_undo() -> None:
     for letter in "efgh":
         cluster.pod(f"till-1-{letter}")
     for letter in "abcd":
-        cluster.drop(f"Pod-till-2-{letter}")
+        cluster.drop_uid(f"Pod-till-2-{letter}")
     cluster.now += 10
     cluster.deployment("till", "k8slab/demo:2")
     for letter in "efgh":
         cluster.now += 1
         cluster.pod(f"till-2-{letter}")
         cluster.now += 0.1
-        cluster.drop(f"Pod-till-1-{letter}")
+        cluster.drop_uid(f"Pod-till-1-{letter}")
     assert cluster.check("roll-out")
 
 

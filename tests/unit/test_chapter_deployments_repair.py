@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from k8slab.chapters.checks import CheckMemory
-from tests.unit.recorded_deployments import BAD, Cluster, Obj, four, trade
+from tests.unit.recorded_chapter import Obj
+from tests.unit.recorded_deployments import BAD, Cluster, four, trade
 
 # undo
 
@@ -18,7 +19,7 @@ def stalled() -> Cluster:
     cluster.deployment("shop", BAD)
     cluster.replica_set("shop", 1, "k8slab/demo:1", 3)
     cluster.replica_set("shop", 2, BAD, 2)
-    cluster.drop("Pod-shop-1-d")
+    cluster.drop_uid("Pod-shop-1-d")
     cluster.pod("shop-2-a", ready=False)
     cluster.pod("shop-2-b", ready=False)
     cluster.now += 10
@@ -30,8 +31,8 @@ def undone() -> Cluster:
     cluster.deployment("shop")
     cluster.replica_set("shop", 1, "k8slab/demo:1", 4)
     cluster.replica_set("shop", 2, BAD, 0)
-    cluster.drop("Pod-shop-2-a")
-    cluster.drop("Pod-shop-2-b")
+    cluster.drop_uid("Pod-shop-2-a")
+    cluster.drop_uid("Pod-shop-2-b")
     cluster.now += 1
     return cluster
 
@@ -53,7 +54,7 @@ def test_undo_solved_names_the_replica_set() -> None:
 
 def test_undo_by_killing_pods() -> None:
     cluster = stalled()
-    cluster.drop("Pod-shop-2-a")
+    cluster.drop_uid("Pod-shop-2-a")
     cluster.pod("shop-2-c", ready=False)
     cluster.red("undo", "shop-2-a was deleted, and shop-2 made another")
 
@@ -82,8 +83,8 @@ def test_undo_after_a_detour_over_another_version() -> None:
     cluster.red("undo", "asks for k8slab/demo:1.O")
     cluster.now += 5
     cluster.deployment("shop")
-    cluster.drop("Pod-shop-2-a")
-    cluster.drop("Pod-shop-2-b")
+    cluster.drop_uid("Pod-shop-2-a")
+    cluster.drop_uid("Pod-shop-2-b")
     cluster.pod("shop-1-e")
     assert cluster.check("undo")
 
@@ -91,8 +92,8 @@ def test_undo_after_a_detour_over_another_version() -> None:
 def test_undo_by_scaling_what_works() -> None:
     cluster = stalled()
     cluster.replica_set("shop", 1, "k8slab/demo:1", 1)
-    cluster.drop("Pod-shop-1-a")
-    cluster.drop("Pod-shop-1-b")
+    cluster.drop_uid("Pod-shop-1-a")
+    cluster.drop_uid("Pod-shop-1-b")
     cluster.red("undo", "Only 1 of 4 Pods serve")
 
 
@@ -104,9 +105,9 @@ def test_undo_by_a_pause() -> None:
 
 def test_undo_by_deleting_serves_nobody() -> None:
     cluster = stalled()
-    cluster.drop("Deployment-shop")
+    cluster.drop_uid("Deployment-shop")
     for letter in "abc":
-        cluster.drop(f"Pod-shop-1-{letter}")
+        cluster.drop_uid(f"Pod-shop-1-{letter}")
     cluster.red("undo", "was deleted")
     cluster.now += 5
     cluster.deployment("shop")
@@ -194,7 +195,7 @@ def test_repair_before_the_task_began_is_not_solved() -> None:
 def test_repair_broken_later() -> None:
     cluster, memory = repaired(), CheckMemory()
     assert memory.judge(cluster.check("repair"), cluster.now)
-    cluster.drop("Deployment-note")
+    cluster.drop_uid("Deployment-note")
     assert memory.judge(cluster.check("repair"), cluster.now).standing == "broken"
 
 
@@ -218,7 +219,7 @@ def test_bad_image() -> None:
     asked = cluster.now
     assert cluster.judge("bad-image", asked) is None
     cluster.deployment("web", "k8slab/demo:9")
-    cluster.drop("Pod-web-1-a")
+    cluster.drop_uid("Pod-web-1-a")
     assert cluster.judge("bad-image", asked) is None
     cluster.now += 7
     assert cluster.judge("bad-image", asked) == {"serving": "3"}

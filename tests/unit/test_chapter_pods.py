@@ -6,30 +6,24 @@ from typing import Any
 
 import pytest
 
-from k8slab.chapters.checks import CheckMemory, CheckResult
-from k8slab.chapters.evidence import Evidence
+from k8slab.chapters.checks import CheckMemory
 from k8slab.chapters.exercises import chapter
-from k8slab.mirror.changes import Change
-from k8slab.mirror.timeline import Timeline
+from tests.unit.recorded_chapter import Obj, RecordedChapter
 
 NAMESPACE = "02-pods"
 CHAPTER = chapter(NAMESPACE)
-Obj = dict[str, Any]
 
 
-class Cluster:
+class Cluster(RecordedChapter):
     """Pods that change on command, with times of our own."""
 
     def __init__(self) -> None:
-        self.timeline = Timeline()
-        self.present: dict[str, Obj] = {}
-        self.now = 1000.0
+        super().__init__(NAMESPACE)
 
-    def put(self, name: str, spec: Obj, uid: str = "", listed: bool = False, **more: Any) -> str:
+    def pod(self, name: str, spec: Obj, uid: str = "", listed: bool = False, **more: Any) -> str:
         """Make a Pod, or change what was last seen of it; returns its uid."""
         uid = uid or f"uid-{name}"
-        before = self.present.get(uid)
-        metadata = {"name": name, "namespace": NAMESPACE, "uid": uid, "labels": more.get("labels", {})}
+        metadata: Obj = {"labels": more.get("labels", {})}
         if more.get("leaving"):
             metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z"
         ready = more.get("ready", True)
@@ -45,45 +39,18 @@ class Cluster:
             "conditions": [{"type": "Ready", "status": str(ready)}],
             "containerStatuses": [first, *others],
         }
-        after = {"kind": "Pod", "metadata": metadata, "spec": spec, "status": status}
-        self.present[uid] = after
-        self.timeline.record(
-            Change(self.now, "Pod", "modified" if before else "added", before, after, listed)
-        )
+        self.put("Pod", name, listed, uid=uid, metadata=metadata, spec=spec, status=status)
         return uid
-
-    def drop(self, uid: str) -> None:
-        """A Pod is gone."""
-        before = self.present.pop(uid)
-        self.timeline.record(Change(self.now, "Pod", "deleted", before, None))
 
     def one(self, name: str, **more: Any) -> str:
         """A Pod of one container of the demo application."""
-        return self.put(name, {"containers": [{"name": "demo", "image": "k8slab/demo:1"}]}, **more)
+        return self.pod(name, {"containers": [{"name": "demo", "image": "k8slab/demo:1"}]}, **more)
 
     def end(self, name: str, **more: Any) -> None:
         """Delete a Pod as kubectl does."""
         self.one(name, leaving=True, **more)
         self.now += 1
-        self.drop(more.get("uid") or f"uid-{name}")
-
-    def evidence(self, since: float = 0) -> Evidence:
-        objects = {"Pod": list(self.present.values())}
-        return Evidence(NAMESPACE, objects, self.timeline, since, self.now)
-
-    def check(self, id: str, since: float = 0) -> CheckResult:
-        return CHAPTER.exercise(id).check(self.evidence(since))
-
-    def red(self, id: str, *words: str, since: float = 0) -> None:
-        """A check is red, says these words, and leads on."""
-        result = self.check(id, since)
-        assert not result, result.message
-        assert result.message.endswith("?"), result.message
-        for word in words:
-            assert word in result.message, (word, result.message)
-
-    def judge(self, id: str, asked: float) -> Any:
-        return CHAPTER.prediction(id).judge(self.evidence(), asked)
+        self.drop_uid(more.get("uid") or f"uid-{name}")
 
 
 def note(image: str = "httpd:2.4", port: int | None = 80) -> Obj:
@@ -116,9 +83,9 @@ LABELS = {"app": "note"}
 
 def test_repair_names_the_pod_of_another_name() -> None:
     cluster = Cluster()
-    cluster.put("httpd", note())
+    cluster.pod("httpd", note())
     cluster.red("repair", "refused")
-    cluster.put("noted", note(), labels=LABELS)
+    cluster.pod("noted", note(), labels=LABELS)
     cluster.red("repair", "noted", "holds the name")
 
 
@@ -135,17 +102,17 @@ def test_repair_names_the_pod_of_another_name() -> None:
 )
 def test_repair_has_a_word_for_each_wrong_answer(spec: Obj, more: Obj, words: str) -> None:
     cluster = Cluster()
-    cluster.put("note", spec, **{"labels": LABELS, **more})
+    cluster.pod("note", spec, **{"labels": LABELS, **more})
     cluster.red("repair", words)
 
 
 def test_repair_turns_green_and_notices_that_the_pod_went() -> None:
     cluster = Cluster()
-    uid = cluster.put("note", note(), labels=LABELS)
+    uid = cluster.pod("note", note(), labels=LABELS)
     memory = CheckMemory()
     assert memory.judge(cluster.check("repair"), cluster.now)
     cluster.red("repair", "before this task", since=cluster.now + 1)
-    cluster.drop(uid)
+    cluster.drop_uid(uid)
     assert memory.judge(cluster.check("repair"), cluster.now).standing == "broken"
 
 
@@ -165,18 +132,18 @@ def test_repair_turns_green_and_notices_that_the_pod_went() -> None:
 )
 def test_one_folder_has_a_word_for_each_wrong_answer(spec: Obj, more: Obj, words: str) -> None:
     cluster = Cluster()
-    cluster.put("letters", spec, **more)
+    cluster.pod("letters", spec, **more)
     cluster.red("one-folder", words)
 
 
 def test_one_folder_turns_green_and_counts_only_what_is_new() -> None:
     cluster = Cluster()
-    uid = cluster.put("letters", letters())
+    uid = cluster.pod("letters", letters())
     memory = CheckMemory()
     result = memory.judge(cluster.check("one-folder"), cluster.now)
     assert result and "desk" in result.message
     cluster.red("one-folder", "before this task", since=cluster.now + 1)
-    cluster.drop(uid)
+    cluster.drop_uid(uid)
     assert memory.judge(cluster.check("one-folder"), cluster.now).standing == "broken"
 
 
@@ -207,7 +174,7 @@ def test_one_life_step_by_step() -> None:
     cluster.one("candle", restarts=1, leaving=True)
     cluster.red("one-life", "on its way out")
     cluster.now += 1
-    cluster.drop("uid-candle")
+    cluster.drop_uid("uid-candle")
     cluster.now += 2
     cluster.red("one-life", "gone for 2 s")
     cluster.now += 4
@@ -275,11 +242,11 @@ def test_the_clash_is_told_once_a_container_failed_or_both_kept_quiet() -> None:
     two = {"containers": [{"name": "first"}, {"name": "second"}]}
     cluster = Cluster()
     assert cluster.judge("clash", 0) is None
-    cluster.put("clash", two)
+    cluster.pod("clash", two)
     assert cluster.judge("clash", 0) is None
     cluster.now += 7
     assert cluster.judge("clash", 0) == {"running": "2"}
-    cluster.put("clash", two, restarts=1)
+    cluster.pod("clash", two, restarts=1)
     assert cluster.judge("clash", 0) == {"running": "1"}
     assert cluster.judge("clash", cluster.now) is None
 

@@ -6,35 +6,22 @@ from typing import Any
 
 import pytest
 
-from k8slab.chapters.checks import CheckMemory, CheckResult
-from k8slab.chapters.evidence import Evidence
+from k8slab.chapters.checks import CheckMemory
 from k8slab.chapters.exercises import chapter
 from k8slab.chapters.replicasets.counted import chooses, in_words
 from k8slab.mirror.changes import Change
-from k8slab.mirror.timeline import Timeline
+from tests.unit.recorded_chapter import Obj, RecordedChapter
 
 NAMESPACE = "03-replicasets"
 CHAPTER = chapter(NAMESPACE)
 BOTH = {"matchExpressions": [{"key": "tier", "operator": "In", "values": ["front", "back"]}]}
-Obj = dict[str, Any]
 
 
-class Cluster:
+class Cluster(RecordedChapter):
     """Objects that change on command, with times of our own."""
 
     def __init__(self) -> None:
-        self.timeline = Timeline()
-        self.present: dict[str, Obj] = {}
-        self.now = 1000.0
-
-    def put(self, kind: str, name: str, **parts: Any) -> None:
-        uid = f"{kind}-{name}"
-        before = self.present.get(uid)
-        metadata = {"name": name, "namespace": NAMESPACE, "uid": uid, **parts.pop("metadata", {})}
-        after = {"kind": kind, "metadata": metadata, **parts}
-        self.present[uid] = after
-        verb: Any = "modified" if before else "added"
-        self.timeline.record(Change(self.now, kind, verb, before, after))
+        super().__init__(NAMESPACE)
 
     def sets(self, name: str, wants: int = 3, selector: Obj | None = None) -> None:
         chosen = {"matchLabels": {"app": name}} if selector is None else selector
@@ -62,22 +49,6 @@ class Cluster:
         ]
         labels = {"kubernetes.io/service-name": service}
         self.put("EndpointSlice", service, metadata={"labels": labels}, endpoints=found)
-
-    def evidence(self, since: float = 0) -> Evidence:
-        objects: dict[str, list[Obj]] = {}
-        for each in self.present.values():
-            objects.setdefault(each["kind"], []).append(each)
-        return Evidence(NAMESPACE, objects, self.timeline, since, self.now)
-
-    def check(self, id: str, since: float = 0) -> CheckResult:
-        return CHAPTER.exercise(id).check(self.evidence(since))
-
-    def red(self, id: str, *words: str, since: float = 0) -> None:
-        result = self.check(id, since)
-        assert not result
-        assert result.message.endswith("?"), result.message
-        for word in words:
-            assert word in result.message, result.message
 
 
 def three(name: str) -> Cluster:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from k8slab.chapters.checks import CheckMemory
-from tests.unit.recorded_services import CHAPTER, Cluster, Obj
+from tests.unit.recorded_chapter import Obj
+from tests.unit.recorded_services import CHAPTER, Cluster
 
 
 @pytest.mark.parametrize("exercise", CHAPTER.exercises, ids=lambda each: each.id)

@@ -7,40 +7,21 @@ from typing import Any
 
 import pytest
 
-from k8slab.chapters.checks import CheckMemory, CheckResult
-from k8slab.chapters.evidence import Evidence
+from k8slab.chapters.checks import CheckMemory
 from k8slab.chapters.exercises import chapter
 from k8slab.chapters.start import LIFE, PRODUCTS
-from k8slab.mirror.changes import Change
-from k8slab.mirror.timeline import Timeline
+from tests.unit.recorded_chapter import Obj, RecordedChapter
 
 NAMESPACE = "00-start"
 CHAPTER = chapter(NAMESPACE)
-Obj = dict[str, Any]
 
 
-class Cluster:
+class Cluster(RecordedChapter):
     """Deployments whose Pods come and go on command, with times of our own."""
 
     def __init__(self) -> None:
-        self.timeline = Timeline()
-        self.present: dict[str, Obj] = {}
-        self.now = 1000.0
+        super().__init__(NAMESPACE)
         self.made = 0
-
-    def put(self, kind: str, name: str, listed: bool = False, **parts: Any) -> Obj:
-        uid = f"{kind}-{name}"
-        before = self.present.get(uid)
-        metadata = {"name": name, "namespace": NAMESPACE, "uid": uid, **parts.pop("metadata", {})}
-        after = {"kind": kind, "metadata": metadata, **parts}
-        self.present[uid] = after
-        verb: Any = "modified" if before else "added"
-        self.timeline.record(Change(self.now, kind, verb, before, after, listed))
-        return after
-
-    def drop(self, kind: str, name: str) -> None:
-        before = self.present.pop(f"{kind}-{name}")
-        self.timeline.record(Change(self.now, kind, "deleted", before, None))
 
     def pod(self, name: str, owner: str = "", ready: bool = True, **more: Any) -> None:
         references = [{"kind": "ReplicaSet", "uid": f"ReplicaSet-{owner}", "controller": True}]
@@ -87,29 +68,6 @@ class Cluster:
         heir = self.fill(deployment, 1, ready=ready)[0]
         self.now += 1
         return heir
-
-    def evidence(self, since: float = 0) -> Evidence:
-        objects: dict[str, list[Obj]] = {}
-        for each in self.present.values():
-            objects.setdefault(each["kind"], []).append(each)
-        return Evidence(NAMESPACE, objects, self.timeline, since, self.now)
-
-    def check(self, id: str, since: float = 0) -> CheckResult:
-        return CHAPTER.exercise(id).check(self.evidence(since))
-
-    def red(self, id: str, *words: str, since: float = 0) -> None:
-        """A check is red, says these words, and leads on."""
-        result = self.check(id, since)
-        assert not result, result.message
-        assert result.message.endswith("?"), result.message
-        for word in words:
-            assert word in result.message, (word, result.message)
-
-    def green(self, id: str, *words: str) -> None:
-        result = self.check(id)
-        assert result, result.message
-        for word in words:
-            assert word in result.message, (word, result.message)
 
 
 @pytest.mark.parametrize("exercise", CHAPTER.exercises, ids=lambda each: each.id)
