@@ -72,7 +72,10 @@ def test_signals_that_the_lab_was_started_to_ignore_are_not_ignored_by_programs(
     try:
         with running_bench(isolation, "root") as bench:
             record = bench.shell(bench.pod(), "sleep 1000")
-            assert bench.execute(record, "grep SigIgn /proc/$$/status")[1].split() == ["SigIgn:", "0" * 16]
+            _, mask = bench.execute(record, "grep SigIgn /proc/$$/status")[1].split()
+            ignored = {number for number in range(1, 65) if int(mask, 16) >> (number - 1) & 1}
+            # 32 and 33 are the C library's own, which lets nobody set them; make's children have them ignored.
+            assert ignored <= {32, 33}
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
