@@ -74,7 +74,7 @@ def test_signals_that_the_lab_was_started_to_ignore_are_not_ignored_by_programs(
             record = bench.shell(bench.pod(), "sleep 1000")
             _, mask = bench.execute(record, "grep SigIgn /proc/$$/status")[1].split()
             ignored = {number for number in range(1, 65) if int(mask, 16) >> (number - 1) & 1}
-            # 32 and 33 are the C library's own, which lets nobody set them; make's children have them ignored.
+            # 32 and 33 are the C library's own: nobody can set them, and what make starts has them ignored.
             assert ignored <= {32, 33}
     finally:
         for number, handler in before.items():
