@@ -183,8 +183,6 @@ def _pod(svg: Svg, scene: Scene, pod: Entry, box: Box) -> None:
     side = pod["ip"]
     if pod["look"] == "terminating" and pod["grace_end"]:
         side = f"{max(0, pod['grace_end'] - scene['moment']):.0f} s"
-    elif not pod["owner"] and not leaving:
-        side = "no owner"
     elif pod["look"] == "ghost":
         side = ""
     if width_of(pod["status"], 13) + width_of(side, 12) > right - x - 26:
@@ -195,8 +193,7 @@ def _pod(svg: Svg, scene: Scene, pod: Entry, box: Box) -> None:
     restarts = f"restarted {pod['restarts']}×" if pod["restarts"] else ""
     _containers(svg, pod, x, box.y + 60, right - x - (width_of(restarts, 12) + 6 if restarts else 0))
     svg.text(right, box.y + 77, restarts, 12, DARK_RED, 600, "end")
-    note = "" if pod["note"] == "no owner" else pod["note"]
-    svg.text(box.x, box.y + box.height + 14, fitted(note, 12, box.width - 22), 12, QUIET)
+    svg.text(box.x, box.y + box.height + 14, fitted(pod["note"], 12, box.width - 22), 12, QUIET)
 
 
 def _containers(svg: Svg, pod: Entry, x: float, y: float, room: float) -> None:

@@ -126,7 +126,7 @@ function drawPod(group, pod, place, scene, ruler, now, haloed) {
   parts.push(words(x + 36, y + 47, status, `k8-word${leaving ? " k8-soft" : ""}`));
   const room = w - 36 - ruler.width(status, 13.5, 600) - 18;
   const grace = pod.look === "terminating" ? graceLeft(pod, now) : null;
-  const beside = grace !== null ? `${grace} s` : pod.owner || leaving ? (leaving ? "" : pod.ip) : "no owner";
+  const beside = grace !== null ? `${grace} s` : leaving ? "" : pod.ip;
   let below = "";
   if (beside && ruler.width(beside, 12) > room) {
     below = beside;
