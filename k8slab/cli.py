@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from k8slab.cli_contexts import contexts
 from k8slab.cli_nodes import guard_of, node_commands
 from k8slab.cli_progress import progress
 from k8slab.errors import LabError
@@ -95,6 +96,7 @@ def kubectl(context: typer.Context) -> None:
     guard_of(os.environ.get("K8SLAB_CLUSTER_NAME", "default")).become_kubectl("", context.args)
 
 
+app.command()(contexts)
 app.add_typer(node_commands, name="node")
 app.command()(progress)
 

@@ -2,7 +2,8 @@
 
 A cluster that k8slab made may be changed: the uuid of its journal and of the marker object in it agree,
 and the authority that its server proves itself by is the one the lab was opened with. That is checked
-again at the moment of each change. Every other cluster is read-only. System namespaces are never changed.
+again at the moment of each change. Every other cluster is read-only until its user has given three keys
+(`cluster.attachment`), and then changed in the named namespaces alone. System namespaces are never changed.
 
 One change is let through without that marker, because it cannot be read otherwise: while the API server or
 its etcd is away, what is stopped of a cluster k8slab made may be *started*, if the supervisor that runs its
@@ -17,12 +18,14 @@ import json
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from k8slab import manifests
+from k8slab.attached_changes import CHANGES_A_SECOND, SELECTOR, Pace, labelled, rendering, renders
 from k8slab.cluster.api import KINDS, Api, checked_body
+from k8slab.cluster.attachment import Attachment
 from k8slab.cluster.contract import Cluster, ClusterNode, ClusterProcess, NodeAction, ProcessAction
 from k8slab.cluster.ownership import Ownership
 from k8slab.commands import Completed
@@ -52,6 +55,8 @@ class Guard:
         self.cluster = cluster
         self.api = api
         self._ownership = Ownership(cluster, api)
+        self._attachment = Attachment(cluster, api)
+        self._pace = Pace(CHANGES_A_SECOND)
 
     def check_namespace(self, namespace: str) -> None:
         """Refuse a namespace that is the system's own, or whose name only looks like another.
@@ -70,25 +75,35 @@ class Guard:
                 "Look around in it as you like: reading is free.",
             )
 
-    def check_cluster(self) -> None:
-        """Make sure that the cluster is the one k8slab made, now.
+    def check_cluster(self, namespace: str = "") -> None:
+        """Make sure, now, that this is the cluster k8slab made, or that its user lets a namespace be changed.
+
+        Args:
+            namespace: what is to be changed; empty for what belongs to the whole cluster.
 
         Raises:
-            GuardError: it is not, or no longer.
+            GuardError: it is not, or no longer; or one of the three keys is missing.
             ClusterStateError: the API server cannot say, because it or etcd does not run.
         """
-        self._ownership.check()
+        if self.cluster.owned:
+            self._ownership.check()
+        else:
+            self._attachment.check(namespace)
+            self._pace.wait()
 
     def check_supervisor(self) -> None:
         """Make sure of the same without the API server; see `Ownership.check_supervisor`."""
         self._ownership.check_supervisor()
 
     def create_namespace(self, name: str, labels: dict[str, str]) -> bool:
-        """Create a namespace; one that exists is left as it is.
+        """Create a namespace; one that exists is left as it is, and on an existing cluster it has to exist.
 
         Returns:
             Whether it was created now.
         """
+        if not self.cluster.owned:
+            self.check_cluster(name)
+            return False
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
         try:
             self._send("POST", KINDS["namespaces"].path(), name, body)
@@ -125,7 +140,7 @@ class Guard:
         self._send("PATCH", path, namespace, body, content_type="application/merge-patch+json", uid=uid)
 
     def empty(self, namespace: str, plural: str, grace: int = 0) -> None:
-        """Delete every object of one kind in a namespace, with what it owns.
+        """Delete all objects of one kind in a namespace, with what they own; elsewhere what the lab made.
 
         Args:
             namespace: where.
@@ -138,27 +153,36 @@ class Guard:
             "propagationPolicy": "Background",
             "gracePeriodSeconds": grace,
         }
-        self._send("DELETE", KINDS[plural].path(namespace), namespace, body)
+        query = {} if self.cluster.owned else {"labelSelector": SELECTOR}
+        self._send("DELETE", KINDS[plural].path(namespace), namespace, body, query=query)
 
     def delete_object(self, namespace: str, plural: str, name: str) -> None:
         """Delete one object of a kind that has no collection delete, such as a Service."""
         self._send("DELETE", KINDS[plural].path(namespace, name), namespace, None)
 
     def apply(
-        self, namespace: str, documents: Sequence[manifests.Document], shown: Sequence[str]
+        self,
+        namespace: str,
+        documents: Sequence[manifests.Document],
+        shown: Sequence[str],
+        verb: Literal["apply", "create"] = "apply",
     ) -> Completed:
-        """Apply manifests with the real kubectl; what was checked is what it gets.
+        """Apply or create what manifests say with the real kubectl; what was checked is what it gets.
 
         Args:
             namespace: where objects go that name none.
             documents: what to apply.
             shown: the kubectl line in the learner's words, for an error's message.
+            verb: what kubectl is to do with it.
         """
-        self._check_documents("apply", documents)
-        self.check_namespace(namespace)
-        self.check_cluster()
-        self._record("apply", namespace, ", ".join(f"{each.kind}/{each.name}" for each in documents))
-        words, text = ["apply", "-f", "-"], manifests.to_text(documents)
+        self._check_documents(verb, documents)
+        for each in {namespace, *(document.namespace for document in documents if document.namespace)}:
+            self.check_namespace(each)
+            self.check_cluster(each)
+        if not self.cluster.owned:
+            documents = labelled(documents)
+        self._record(verb, namespace, ", ".join(f"{each.kind}/{each.name}" for each in documents))
+        words, text = [verb, "-f", "-"], manifests.to_text(documents)
         kinds = {document.kind for document in documents}
         if len(documents) > 1 and not kinds & {"Namespace", "ServiceAccount"}:
             # All or nothing: what the API server refuses of several must not leave the others applied.
@@ -179,6 +203,10 @@ class Guard:
             CommandError: kubectl ended with an exit code other than 0.
         """
         self.check(namespace, arguments)
+        if not self.cluster.owned and renders(arguments):
+            made = run_kubectl(self.cluster, namespace, rendering(arguments), arguments, timeout=timeout)
+            documents = manifests.parse(made.stdout, "what kubectl rendered")
+            return self.apply(namespace, documents, arguments, "create")
         return run_kubectl(self.cluster, namespace, arguments, arguments, timeout=timeout)
 
     def become_kubectl(self, namespace: str, arguments: Sequence[str]) -> None:
@@ -189,6 +217,9 @@ class Guard:
             arguments: the words after `kubectl`.
         """
         self.check(namespace or "default", arguments)
+        if not self.cluster.owned and renders(arguments):
+            print(self.kubectl(namespace, arguments).stdout, end="")
+            raise SystemExit(0)
         replace_process(self.cluster, namespace, arguments)
 
     def check(self, namespace: str, arguments: Sequence[str]) -> KubectlRequest:
@@ -200,7 +231,8 @@ class Guard:
         request = understand(arguments)
         if not request.changes:
             if not self.cluster.owned and not request.only_gets:
-                self.check_cluster()
+                for each in request.namespaces or (namespace,):
+                    self.check_cluster(each)
             return request
         for each in request.namespaces or (namespace,):
             self.check_namespace(each)
@@ -213,7 +245,8 @@ class Guard:
                 self.check_namespace(name)
         for file in request.files:
             self._check_documents(request.verb, _documents_at(file))
-        self.check_cluster()
+        for each in request.namespaces or (namespace,):
+            self.check_cluster(each)
         self._record(f"kubectl {request.verb}", namespace, " ".join(arguments))
         return request
 
@@ -296,6 +329,11 @@ class Guard:
         self.cluster.simulate(nodes)
 
     def _check_cluster_wide(self, plural: str, verb: str) -> None:
+        if plural in CLUSTER_WIDE and not self.cluster.owned:
+            raise GuardError(
+                f"{plural} belong to everybody on the cluster {self.cluster.name!r}; the lab leaves them.",
+                "On a cluster of the lab's own, with backend='embedded', it works.",
+            )
         if plural in CLUSTER_WIDE and verb not in _CLUSTER_WIDE_VERBS.get(plural, set()):
             raise GuardError(
                 f"`{verb}` on {plural} changes the whole cluster, and this lab changes only its namespaces.",
@@ -322,13 +360,13 @@ class Guard:
         body: Any,
         content_type: str = "application/json",
         uid: str = "",
+        query: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         self.check_namespace(namespace)
-        self.check_cluster()
+        self.check_cluster(namespace)
         self._record(method, namespace, f"{path} {uid}".strip())
-        query = (
-            {"fieldManager": FIELD_MANAGER} if method in ("POST", "PATCH") and "/proxy/" not in path else None
-        )
+        if method in ("POST", "PATCH") and "/proxy/" not in path:
+            query = {"fieldManager": FIELD_MANAGER, **(query or {})}
         answer = checked_body(self.api.open(method, path, query, body, content_type))
         try:
             parsed: dict[str, Any] = json.loads(answer)

@@ -15,13 +15,15 @@ import atexit
 import shlex
 import sys
 import threading
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from k8slab import manifests
 from k8slab.answers import LONGEST_LINE, Table, Text, escaped
 from k8slab.chapters.exercises import chapter as find_chapter
 from k8slab.cluster.api import Api
-from k8slab.cluster.choose import choose_backend, open_cluster
+from k8slab.cluster.choose import Attach, choose_backend, open_cluster
 from k8slab.cluster.contract import Cluster
 from k8slab.errors import ClusterStateError, LabError
 from k8slab.kubectl_arguments import understand
@@ -66,6 +68,7 @@ class Lab(Practice):
         super().__init__(session, judge, Views(session, self._actions, judge, keeper), keeper)
         session.mirror.listen(self._judge.heard, replay=False)
         self._judge.start()
+        self._attach: Attach | None = None
         keeper.opened()
 
     @classmethod
@@ -79,29 +82,42 @@ class Lab(Practice):
         nodes: int = 3,
         keep: bool = False,
         clock: str | None = None,
+        context: str = "",
+        kubeconfig: str | Path | None = None,
+        namespaces: Sequence[str] = (),
+        typed: str = "",
     ) -> Lab:
         """Open a chapter: its cluster started or attached to, its namespace followed. Safe to run again.
 
         Args:
             chapter: such as `03-replicasets`.
-            backend: `embedded` or `kind`; the one that runs here if None.
+            backend: `embedded`, `kind` or `existing`; the one that runs here if None.
             name: the cluster's name; all chapters share `default`.
             nodes: worker nodes, if the cluster is started now.
             keep: whether the cluster stays when no kernel uses it.
             clock: `fast` if nodes that go are to be noticed sooner than in life; kept as it is if it runs.
+            context: for `existing`: the cluster's context; it is only read until the next two are given.
+            kubeconfig: the file with that context; `~/.kube/config` if None.
+            namespaces: those that the lab may change there, labelled `k8slab.dev/sandbox=true` by their user;
+                the first is the chapter's.
+            typed: the context's name once more, as the word that it is meant.
 
         Raises:
             LabError: with what was seen, what was wanted and what to do.
         """
         found = find_chapter(chapter)
+        attach = _attachment(context, kubeconfig, namespaces, typed)
+        name = context or name
         before = _open.get((name, chapter))
         if before is not None:
-            if before._session.answers():
+            if before._session.answers() and before._attach == attach:
                 before._check_backend(backend)
                 magics.register(before.kubectl, before.apply_text)
                 return before
             before.close()
-        cluster = open_cluster(name, backend, nodes, keep, TextProgress(sys.stdout), clock=clock)
+        cluster = open_cluster(
+            name, backend, nodes, keep, TextProgress(sys.stdout), clock=clock, attach=attach
+        )
         threading.Thread(target=_warm_up, name="k8slab-warm-up", daemon=True).start()
         session = Session(cluster, found)
         try:
@@ -110,6 +126,7 @@ class Lab(Practice):
         except BaseException:
             session.close()
             raise
+        lab._attach = attach
         _open[(name, chapter)] = lab
         magics.register(lab.kubectl, lab.apply_text)
         return lab
@@ -362,6 +379,15 @@ class Lab(Practice):
 
     def _say(self, line: str) -> None:
         print(f"$ {line}")
+
+
+def _attachment(
+    context: str, kubeconfig: str | Path | None, namespaces: Sequence[str], typed: str
+) -> Attach | None:
+    if not (context or kubeconfig or namespaces or typed):
+        return None
+    file = Path(kubeconfig).expanduser() if kubeconfig else None
+    return Attach(context, file, tuple(namespaces), typed)
 
 
 def _warm_up() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from k8slab.cluster.contract import BackendName, Cluster
 from k8slab.errors import LabError
@@ -21,6 +22,16 @@ class Choice:
     reason: str
 
 
+@dataclass(frozen=True)
+class Attach:
+    """Which existing cluster, and what of it may be changed; `cluster.existing` explains the fields."""
+
+    context: str
+    kubeconfig: Path | None = None
+    namespaces: tuple[str, ...] = ()
+    typed: str = ""
+
+
 def choose_backend(backend: str | None = None) -> Choice:
     """The backend to use: the argument, `K8SLAB_BACKEND`, kind where an engine answers, embedded elsewhere.
 
@@ -35,11 +46,6 @@ def choose_backend(backend: str | None = None) -> Choice:
             continue
         if name not in BACKENDS:
             raise LabError(f"There is no backend {name!r}.", f"There are: {', '.join(BACKENDS)}.")
-        if name == "existing":
-            raise LabError(
-                "The backend 'existing' is not here yet.",
-                "Use 'embedded' or 'kind'.",
-            )
         return Choice(name, f"The backend {name} was {origin}.")
     from k8slab.cluster.kind import kind_can_run
 
@@ -64,6 +70,7 @@ def open_cluster(
     *,
     hold: bool = True,
     clock: str | None = None,
+    attach: Attach | None = None,
 ) -> Cluster:
     """Attach to the cluster of that name, or create it.
 
@@ -75,13 +82,23 @@ def open_cluster(
         progress: told about each step; text on standard error if None.
         hold: whether this process holds it until `close`.
         clock: `fast` shortens what follows from a node's absence, on the embedded backend; see `node.clock`.
+        attach: which existing cluster, for the backend `existing`.
 
     Raises:
         LabError: with what was seen, what was wanted and what to do.
     """
     progress = progress or TextProgress()
     choice = choose_backend(backend)
+    if (choice.backend == "existing") != (attach is not None):
+        raise LabError(
+            f"The backend is {choice.backend!r}, and {'a' if attach else 'no'} context was named.",
+            "A cluster that is there already is opened with backend='existing' and context='NAME' together.",
+        )
     progress.line(choice.reason)
+    if attach is not None:
+        from k8slab.cluster.existing import open_existing
+
+        return open_existing(attach.context, attach.kubeconfig, attach.namespaces, attach.typed, progress)
     if choice.backend == "kind":
         if clock not in (None, "kubernetes"):
             raise LabError(

@@ -113,6 +113,8 @@ class Cluster(ABC):
     """`sandboxed` or `plain` on the embedded backend, `containers` elsewhere."""
     reason: str
     """One sentence: why this backend."""
+    namespace: str = ""
+    """The namespace that a chapter gets; empty where k8slab makes one of the chapter's name."""
 
     @abstractmethod
     def info(self) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 import urllib3
 
+from k8slab.attached_changes import SELECTOR
 from k8slab.chapters.evidence import Evidence
 from k8slab.chapters.exercises import Chapter
-from k8slab.cluster.answering import away, check_answers
+from k8slab.cluster.answering import away, check_answers, is_ready
 from k8slab.cluster.api import KINDS, Api
 from k8slab.cluster.contract import Cluster
 from k8slab.commands import Completed
@@ -66,11 +67,12 @@ class Session:
     def __init__(self, cluster: Cluster, chapter: Chapter) -> None:
         self.cluster = cluster
         self.chapter = chapter
-        self.namespace = chapter.name
+        self.namespace = cluster.namespace or chapter.name
         self.api = Api(cluster.kubeconfig, cluster.context)
         self.guard = Guard(cluster, self.api)
         self._plurals = (*DEFAULT_KINDS, *chapter.kinds)
-        self.mirror = Mirror(self.api, self._plurals)
+        # Of somebody else's cluster nothing but the one namespace is followed: there may be no right to more.
+        self.mirror = Mirror(self.api, self._plurals, "" if cluster.owned else self.namespace)
         self.timeline = Timeline()
         self.since = time.time()
         self.closed = False
@@ -88,7 +90,7 @@ class Session:
         """
         answer_again(self.guard, progress or SilentProgress())
         labels = {"k8slab.dev/chapter": self.chapter.name}
-        created = self.guard.create_namespace(self.namespace, labels)
+        created = self.cluster.owned and self.guard.create_namespace(self.namespace, labels)
         self.mirror.listen(self.timeline.record)
         self.mirror.start()
         self.mirror.wait_synced()
@@ -161,8 +163,9 @@ class Session:
                     )
                 step.detail(f"{len(left)} objects left")
                 time.sleep(0.1)
-            # What was told of things that are gone would be read as news of their namesakes.
-            self.guard.empty(self.namespace, "events")
+            if self.cluster.owned:
+                # What was told of things that are gone would be read as news of their namesakes.
+                self.guard.empty(self.namespace, "events")
         self._wait_for_mirror()
         self.since = time.time()
         return time.monotonic() - began
@@ -181,6 +184,8 @@ class Session:
         """Whether the cluster that was opened is still the one there; its API server may be stopped."""
         if self.closed:
             return False
+        if not self.cluster.owned:
+            return is_ready(self.api)
         try:
             self.guard.check_cluster()
         except GuardError:
@@ -216,7 +221,7 @@ class Session:
             time.sleep(0.2)
 
     def _names(self, plural: str) -> list[str]:
-        objects, _ = self.api.list(plural, self.namespace)
+        objects, _ = self.api.list(plural, self.namespace, labels="" if self.cluster.owned else SELECTOR)
         names = [str(each["metadata"]["name"]) for each in objects]
         return [name for name in names if (plural, name) not in _KEPT]
 
