@@ -77,6 +77,9 @@ def cluster_of(pid: int) -> str:
 
 def processes_of_cluster(uuid: str) -> Iterator[ProcessIdentity]:
     """Every process of this host that carries a cluster's uuid, but not the caller."""
+    if not os.path.isdir("/proc"):
+        # Elsewhere than on Linux only kind runs, and what it starts ends with it.
+        return
     for name in os.listdir("/proc"):
         if name.isdigit() and int(name) != os.getpid() and cluster_of(int(name)) == uuid:
             identity = ProcessIdentity.of(int(name))

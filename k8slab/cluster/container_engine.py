@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from k8slab.commands import find_program, run
-from k8slab.errors import MissingToolError, WaitTimeoutError
+from k8slab.commands import Completed, find_program, run
+from k8slab.errors import CommandError, MissingToolError, WaitTimeoutError
 
 EngineName = Literal["docker", "podman", "nerdctl"]
 ENGINES: tuple[EngineName, ...] = ("docker", "podman", "nerdctl")
@@ -18,6 +20,9 @@ PROVIDER_VARIABLE = "KIND_EXPERIMENTAL_PROVIDER"
 
 ANSWER_SECONDS = 10.0
 """How long an engine may take to list its containers before it counts as not answering."""
+
+CALL_SECONDS = 60.0
+"""How long one call of an engine may take that does no more than it says."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,30 @@ class Engine:
 
     name: EngineName
     program: Path
+
+    def call(
+        self, *words: str | Path, timeout: float = CALL_SECONDS, check: bool = True, input: str | None = None
+    ) -> Completed:
+        """Run one of the engine's commands to its end; the ambient kubeconfig is kept from it.
+
+        Raises:
+            CommandError: it failed, and `check` is set; WaitTimeoutError: it took longer than `timeout`.
+        """
+        environment = {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
+        return run([self.program, *words], timeout=timeout, env=environment, check=check, input=input)
+
+    def inspect(self, containers: Sequence[str]) -> list[dict[str, Any]]:
+        """What the engine knows of containers, as docker words it; those that are gone are left out."""
+        if not containers:
+            return []
+        done = self.call("container", "inspect", *containers, check=False)
+        try:
+            found = json.loads(done.stdout or "[]")
+        except ValueError:
+            found = None
+        if not isinstance(found, list) or (done.returncode != 0 and "no such" not in done.stderr.lower()):
+            raise CommandError(done.argv, done.returncode, done.stdout + done.stderr)
+        return found
 
 
 def find_engine() -> tuple[Engine | None, str]:
