@@ -15,7 +15,7 @@ from k8slab.errors import ClusterStateError
 
 BackendName = Literal["embedded", "kind", "existing"]
 ProcessAction = Literal["stop", "start", "kill"]
-NodeAction = Literal["power_off", "power_on", "remove"]
+NodeAction = Literal["power_off", "power_on", "remove", "pause"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class ClusterProcess:
         restarts: how often it was started again.
         exit_code: how it last ended; negative for a signal, None if it never did.
         log: path of its log.
+        foreign: whether the pid is one of a machine's own, such as a kind node, and not one of this machine.
     """
 
     name: str
@@ -56,6 +57,7 @@ class ClusterProcess:
     restarts: int
     exit_code: int | None
     log: str
+    foreign: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class ClusterNode:
 
     Args:
         name: such as `worker-2`.
-        power: `on` or `off`.
+        power: `on`, `off` or, on kind, `paused`.
         agent: state of what plays its kubelet: `running`, `stopped` or `failed`.
         runtime: state of what plays its container runtime.
     """
@@ -163,7 +165,9 @@ class Cluster(ABC):
         return ()
 
     def node(self, name: str, action: NodeAction) -> ClusterNode:
-        """Power a node off or on, or remove its machine; its Node object is left to those who own it.
+        """Power a node off or on, pause or remove its machine; its Node object is left to those who own it.
+
+        What is paused goes on with `power_on`; only kind pauses.
 
         Raises:
             ClusterStateError: there is no such node, or this backend cannot.

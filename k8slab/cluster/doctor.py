@@ -79,11 +79,10 @@ def examine() -> list[Finding]:
         ("free memory", _memory),
         ("free disk for components", lambda: _disk("free disk for components", cache_folder())),
         ("free disk for clusters", lambda: _disk("free disk for clusters", state_folder())),
-        ("kind", _kind),
         ("your own images", _images),
     )
     findings = [_checked(subject, check) for subject, check in checks]
-    return findings + [_front_end(package) for package in FRONT_END]
+    return [*findings, *_kind(), *(_front_end(package) for package in FRONT_END)]
 
 
 def rendered(findings: Sequence[Finding]) -> str:
@@ -193,13 +192,24 @@ def _disk(subject: str, folder: Path) -> Finding:
     return Finding(subject, "ok", seen)
 
 
-def _kind() -> Finding:
+def _kind() -> list[Finding]:
+    """kind and what of its engine keeps it from working, one cure each; nothing of it stops the lab."""
+    from k8slab.cluster.container_engine import find_engine
     from k8slab.cluster.kind import kind_can_run
+    from k8slab.cluster.kind_faults import engine_cure, faults
 
     runs, why = kind_can_run()
-    if runs:
-        return Finding("kind", "ok", why)
-    return Finding("kind", "ok", f"not used: {why}; the embedded backend needs no containers")
+    engine, seen = find_engine()
+    if engine is None:
+        cure = engine_cure(seen)
+        return [Finding("kind", "ok", f"not used: {why}; the embedded backend needs no containers", cure)]
+    state: State = "ok" if runs else "warn"
+    first = why if runs else f"not used: {why}; the embedded backend needs no containers"
+    cure = "" if runs or "kind" not in why else GO_CURE if "not installed" in why else ""
+    return [
+        Finding("kind", state, first, cure),
+        *(Finding(f"kind: {each.subject}", "warn", each.seen, each.cure) for each in faults(engine)),
+    ]
 
 
 def _images() -> Finding:

@@ -102,6 +102,11 @@ class EmbeddedCluster(Cluster):
         return tuple(ClusterNode(**each) for each in ask(self.folder, op="status")["nodes"])
 
     def node(self, name: str, action: NodeAction) -> ClusterNode:
+        if action == "pause":
+            raise ClusterStateError(
+                "On the backend 'embedded' nodes are not paused.",
+                f"lab.nodes[{name!r}].power_off() takes one away, and .kill_agent() makes it fall silent.",
+            )
         answer = ask(self.folder, timeout=30.0, op="node", name=name, action=action)
         if action == "remove":
             remove_node_identity(self.folder, name)

@@ -3,16 +3,51 @@
 from __future__ import annotations
 
 import json
-import shutil
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
 from k8slab.cluster.container_engine import PROVIDER_VARIABLE
-from k8slab.cluster.kind_command import Kind
-from k8slab.errors import ClusterStateError, StopError
-from k8slab.folders import state_folder, write_private
+from k8slab.cluster.kind_command import Kind, end_marked
+from k8slab.errors import ClusterStateError, CommandError, StopError
+from k8slab.folders import remove_tree, state_folder, write_private
+from k8slab.processes import ProcessIdentity
+
+Ports = dict[str, dict[str, int]]
+"""Name of a node → port of its container, such as `30306/tcp` → port of this machine's loopback."""
+
+API_PORT = "6443/tcp"
+"""The API server's; kind itself chooses where it is found on this machine."""
+
+_TRIES = 4
+_PAUSE = 0.3
+
+
+@dataclass(frozen=True)
+class Held:
+    """Something that a process of ours took down, and puts back; noted before it is done.
+
+    Args:
+        what: `component`, `agent`, `runtime` or `node`.
+        name: its name, such as `etcd`, or the node's.
+        node: name of the node's container.
+        pid: the process that took it down.
+        start_time: when that process started, so that its pid means it alone.
+    """
+
+    what: str
+    name: str
+    node: str
+    pid: int
+    start_time: int
+
+    def is_orphan(self) -> bool:
+        """Whether the process that took it down has ended."""
+        return not ProcessIdentity(self.pid, self.start_time).is_alive()
 
 
 @dataclass(frozen=True)
@@ -25,6 +60,10 @@ class KindJournal:
         engine: the engine that holds its containers.
         containers: full ids of the containers of its nodes; empty while it is being made.
         seconds_to_ready: how long making it took, or None.
+        ports: which ports of this machine lead to which of its nodes.
+        image: the image that its nodes were asked for; empty for kind's own.
+        demo: images of the demo application that were loaded.
+        held: what is down because a process of ours took it down.
     """
 
     name: str
@@ -32,6 +71,10 @@ class KindJournal:
     engine: str
     containers: tuple[str, ...] = ()
     seconds_to_ready: float | None = None
+    ports: Ports = field(default_factory=dict)
+    image: str = ""
+    demo: tuple[str, ...] = ()
+    held: tuple[Held, ...] = ()
 
     def write(self, path: Path) -> None:
         """Write it in one step, readable by its owner alone."""
@@ -44,8 +87,19 @@ class KindJournal:
             values = json.loads(path.read_text())
         except FileNotFoundError:
             return None
-        values["containers"] = tuple(values["containers"])
+        for key in ("containers", "demo"):
+            values[key] = tuple(values.get(key, ()))
+        values["held"] = tuple(Held(**each) for each in values.get("held", ()))
         return KindJournal(**values)
+
+    def with_held(self, held: Held) -> KindJournal:
+        """The journal with one thing more that is down."""
+        return replace(self, held=(*self.without(held.what, held.name, held.node).held, held))
+
+    def without(self, what: str, name: str, node: str) -> KindJournal:
+        """The journal with one thing less that is down."""
+        kept = tuple(each for each in self.held if (each.what, each.name, each.node) != (what, name, node))
+        return replace(self, held=kept)
 
 
 def kind_name(name: str) -> str:
@@ -59,7 +113,7 @@ def kind_folder(name: str) -> Path:
 
 
 def kind_lock(name: str) -> FileLock:
-    """The lock under which the cluster of that name is made and deleted."""
+    """The lock under which the cluster of that name is made, changed and deleted."""
     folder = kind_folder(name)
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return FileLock(folder.with_name(f"{name}.lock"), mode=0o600)
@@ -78,35 +132,73 @@ def settled(kind: Kind, folder: Path) -> KindJournal | None:
             f"The kind cluster {name!r} was made with {journal.engine}; what answers is {kind.engine.name}.",
             f"Start {journal.engine}, or choose it with {PROVIDER_VARIABLE}={journal.engine}.",
         )
-    if name not in kind.clusters():
-        shutil.rmtree(folder, ignore_errors=True)
-        return None
+    if journal is not None and not journal.containers:
+        # Whoever made it was killed, and kind may be at work still.
+        end_marked(journal.uuid)
     containers = kind.containers(name)
-    if journal is None or (journal.containers and not set(journal.containers) & set(containers)):
+    if not containers:
+        remove_tree(folder)
+        return None
+    if journal is None or not _is_ours(kind, journal, containers):
         raise ClusterStateError(
             f"There is a kind cluster {name!r} that k8slab did not make; it is left alone.",
             f"Open the lab under another name, or delete it yourself: `kind delete cluster --name {name}`.",
         )
     if not journal.containers:
-        # The journal is written once the name was seen to be free: making it was cut off, and it is ours.
         remove(kind, folder)
         return None
     return journal
 
 
+def _is_ours(kind: Kind, journal: KindJournal, containers: list[str]) -> bool:
+    """Whether containers are those of the journal: by id, or by the ports chosen for them."""
+    if journal.containers:
+        return set(containers) <= set(journal.containers)
+    chosen = {host for node in journal.ports.values() for host in node.values()}
+    shown = [
+        {host for key, host in published(each).items() if key != API_PORT}
+        for each in kind.engine.inspect(containers)
+    ]
+    # Nothing shown proves nothing, and what is not proven to be ours is not deleted.
+    return bool(shown) and all(ports and ports <= chosen for ports in shown)
+
+
+def published(inspected: Mapping[str, Any]) -> dict[str, int]:
+    """The ports of this machine that an engine asked for a container: `80/tcp` → 8080."""
+    for part in ("HostConfig", "NetworkSettings"):
+        bound = (inspected.get(part) or {}).get("PortBindings" if part == "HostConfig" else "Ports") or {}
+        found = {key: int(each[0].get("HostPort") or 0) for key, each in bound.items() if each}
+        if found:
+            return found
+    return {}
+
+
 def remove(kind: Kind, folder: Path) -> None:
     """Delete the cluster of that folder, and its files.
+
+    Asked again where containers turn up late: an engine may finish what a killed command asked for.
 
     Raises:
         StopError: containers of it are still there.
     """
     name = kind_name(folder.name)
-    kind.delete(name, folder / "kubeconfig")
-    left = kind.containers(name)
-    if left:
-        ids = ", ".join(each[:12] for each in left)
-        raise StopError(
-            f"Containers of the kind cluster {name!r} are still there: {ids}.",
-            f"Remove them with `{kind.engine.name} rm --force`.",
-        )
-    shutil.rmtree(folder)
+    journal = KindJournal.read(folder / "journal.json")
+    unfinished = journal is not None and not journal.containers
+    left: list[str] = []
+    for _ in range(_TRIES):
+        try:
+            kind.delete(name, folder / "kubeconfig")
+        except CommandError:
+            if not kind.containers(name):
+                raise
+        if unfinished:
+            time.sleep(_PAUSE)
+        left = kind.containers(name)
+        if not left:
+            remove_tree(folder)
+            return
+    ids = " ".join(each[:12] for each in left)
+    raise StopError(
+        f"Containers of the kind cluster {name!r} are still there: {ids}.",
+        f"Remove them with `{kind.engine.name} rm --force --volumes {ids}`.",
+    )

@@ -88,12 +88,14 @@ def locate_kind(progress: Progress) -> KindProgram:
     """
     found = find_without_fetching()
     if isinstance(found, list):
-        for reason in found:
+        reasons = found
+        for reason in reasons:
             progress.line(f"not taken: {reason}")
         try:
             found = _build(progress)
         except LabError as error:
-            listed = "; ".join([*found, f"a build: {reason_of(error)}"])
+            reasons = [*reasons, f"a build: {reason_of(error)}"]
+            listed = "; ".join(reasons)
             raise MissingToolError(
                 f"The program kind could not be had: {listed}.",
                 f"Install kind {OLDEST[0]}.{OLDEST[1]} or newer on PATH, or open the lab with"

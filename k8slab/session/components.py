@@ -193,7 +193,7 @@ def table_of(cluster: Cluster, name: str = "") -> Table:
 
 def memory_mb(process: ClusterProcess) -> float:
     """Memory of a process (proportional set size) in MB; 0 where it cannot be read."""
-    return memory_of([process.pid]) / 1e6 if process.pid is not None else 0.0
+    return memory_of([process.pid]) / 1e6 if process.pid is not None and not process.foreign else 0.0
 
 
 def state_in_words(process: ClusterProcess) -> str:

@@ -1,0 +1,264 @@
+"""A running kind cluster as a lab sees it: the contract's calls, answered by kind, its engine and kubectl."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from k8slab.cluster.contract import Cluster, ClusterNode, ClusterProcess, NodeAction, ProcessAction, Reality
+from k8slab.cluster.kind_command import Kind
+from k8slab.cluster.kind_configuration import LOOPBACK
+from k8slab.cluster.kind_journal import Held, KindJournal, kind_lock, kind_name, remove, settled
+from k8slab.cluster.kind_machines import Machine, Machines
+from k8slab.cluster.kind_parts import COMPONENTS, Parts
+from k8slab.commands import run
+from k8slab.errors import (
+    ClusterError,
+    ClusterStateError,
+    CommandError,
+    LabError,
+    MissingToolError,
+    WaitTimeoutError,
+)
+from k8slab.processes import ProcessIdentity
+
+READY_SECONDS = 180
+"""For all nodes to be Ready once the control plane answers: kind itself waits for the control plane only."""
+
+OWNER_MARKER = "k8slab-owner"
+"""ConfigMap in kube-system that says which journal a cluster belongs to; the same as on embedded clusters."""
+
+REACH_SECONDS = 0.3
+
+
+class KindCluster(Cluster):
+    """A running kind cluster that k8slab made.
+
+    Args:
+        kind: kind's command line with the engine that holds the cluster.
+        folder: where journal and kubeconfig are.
+        journal: what was recorded when it was made.
+        kubectl: the kubectl program to use.
+        reason: why this backend was taken.
+    """
+
+    backend = "kind"
+    isolation = "containers"
+    owned = True
+
+    def __init__(self, kind: Kind, folder: Path, journal: KindJournal, kubectl: Path, reason: str) -> None:
+        self._kind = kind
+        self._folder = folder
+        self._journal = journal
+        self.name = journal.name
+        self.uuid = journal.uuid
+        self.kubeconfig = folder / "kubeconfig"
+        self.context = f"kind-{kind_name(journal.name)}"
+        self.kubectl = kubectl
+        self.reason = reason
+        self.machines = Machines(kind.engine, kind_name(journal.name), journal.containers)
+        self.parts = Parts(self.machines)
+
+    def info(self) -> dict[str, Any]:
+        version = json.loads(self.ask("get", "--raw", "/version"))
+        nodes = self.ask("get", "nodes", "--output", "name").split()
+        return {
+            "kubernetes": version["gitVersion"],
+            "nodes": [node.removeprefix("node/") for node in nodes],
+            "seconds_to_ready": self._journal.seconds_to_ready,
+            "state": "running",
+            "isolation": self.isolation,
+            "engine": self._journal.engine,
+            "image": self._journal.image,
+            "demo_images": list(self._journal.demo),
+            "keep": True,
+        }
+
+    def reality(self) -> tuple[Reality, ...]:
+        engine = self._journal.engine
+        return (
+            Reality("control plane", False, "the real programs, in a container, set up by kubeadm"),
+            Reality("nodes", True, f"each node is a {engine} container that plays a machine"),
+            Reality("kubelet", False, "the real kubelet, one a node"),
+            Reality("containers", False, "real containers, run by containerd inside the node's container"),
+            Reality("images", False, "pulled from their registries; the kit's own are built and loaded"),
+            Reality("network", False, "kind's own network plugin, kindnet"),
+            Reality("kube-proxy", False, "the real kube-proxy"),
+        )
+
+    def url(self, address: str, port: int) -> str | None:
+        """An http URL of this machine for an address of the cluster.
+
+        A node's own address, and a Service's that has a NodePort, lead to the ports that were mapped when the
+        cluster was made; another NodePort is reached at the node's own address where this machine has a
+        route there, as Linux has. A Service without a NodePort is reached by a port-forward only.
+        """
+        with contextlib.suppress(LabError):
+            machines = self.machines.all()
+            for machine in machines:
+                if address in machine.addresses or (address == LOOPBACK and machine.role == "control-plane"):
+                    return _url_of(machine, port)
+            node_port = self._node_port(address, port)
+            if node_port and machines:
+                return _url_of(machines[0], node_port)
+        return None
+
+    def processes(self) -> tuple[ClusterProcess, ...]:
+        with self._engine_named():
+            return self.parts.all()
+
+    def process(self, name: str, action: ProcessAction) -> ClusterProcess:
+        with self._engine_named():
+            part = self.parts.find(name)
+            if part.what == "component":
+                # Noted before it is done: an attaching process puts back what a dead one took down.
+                if action == "start":
+                    done = self.parts.change(part, action)
+                    self._note(lambda journal: journal.without("component", name, part.machine.name))
+                    return done
+                self._note(lambda journal: journal.with_held(_held("component", name, part.machine.name)))
+            return self.parts.change(part, action)
+
+    def supervised_uuid(self) -> str:
+        """The journal's uuid, where the engine still has the very containers that it names."""
+        with self._engine_named():
+            there = {each.container for each in self.machines.all()}
+        return self.uuid if there and there <= set(self._journal.containers) else ""
+
+    def nodes(self) -> tuple[ClusterNode, ...]:
+        with self._engine_named():
+            states = {each.name: each.state for each in self.parts.all()}
+            return tuple(
+                ClusterNode(
+                    each.name,
+                    each.power,
+                    states.get(f"{each.name}-agent", "stopped"),
+                    states.get(f"{each.name}-runtime", "stopped"),
+                )
+                for each in self.machines.all()
+                if each.role != "control-plane"
+            )
+
+    def node(self, name: str, action: NodeAction) -> ClusterNode:
+        with self._engine_named():
+            machine = self.machines.find(name)
+            if machine.role == "control-plane" and action != "power_on":
+                raise ClusterStateError(
+                    f"{machine.name} is the control plane; without it nothing answers any more.",
+                    f"Single parts of it can be stopped: lab.components. There are: {', '.join(COMPONENTS)}.",
+                )
+            if action == "remove":
+                raise ClusterStateError(
+                    f"kind adds no node to a cluster that runs, so {machine.name} would never come back.",
+                    "Power it off instead, or use backend='embedded', where nodes come and go.",
+                )
+            if action == "power_on":
+                self.machines.power_on(machine)
+                self._note(lambda journal: journal.without("node", machine.name, machine.name))
+            elif action == "power_off":
+                self._note(lambda journal: journal.with_held(_held("node", machine.name, machine.name)))
+                self.machines.power_off(machine)
+            else:
+                self.machines.pause(machine)
+            self.parts.all(fresh=True)
+        return next(each for each in self.nodes() if each.name == machine.name)
+
+    def close(self) -> None:
+        """Nothing is held: a kind cluster stays until `delete`."""
+
+    def delete(self) -> None:
+        with kind_lock(self.name):
+            journal = settled(self._kind, self._folder)
+            if journal is not None:
+                remove(self._kind, self._folder)
+
+    def wait_ready(self, seconds: int = READY_SECONDS) -> None:
+        """Wait until every node is Ready.
+
+        Raises:
+            WaitTimeoutError: not all were in time; the message shows the nodes as they were seen last.
+        """
+        words = ("wait", "--for=condition=Ready", "nodes", "--all", f"--timeout={seconds}s")
+        try:
+            self.ask(*words, timeout=seconds + 30)
+        except CommandError as error:
+            try:
+                seen = self.ask("get", "nodes")
+            except LabError as second:
+                seen = str(second)
+            cure = f"Look with `{self._journal.engine} ps`, or delete the cluster with `k8slab down`."
+            raise WaitTimeoutError("every node to be Ready", seconds, seen, cure) from error
+
+    def mark(self) -> None:
+        """Write the object that says which journal this cluster belongs to."""
+        literals = (f"--from-literal=uuid={self.uuid}", f"--from-literal=name={self.name}")
+        self.ask("create", "configmap", OWNER_MARKER, "--namespace=kube-system", *literals)
+
+    def ask(self, *words: str, timeout: float = 30) -> str:
+        """Run kubectl on this cluster; what it printed.
+
+        Raises:
+            CommandError: kubectl failed; WaitTimeoutError: it took longer than `timeout`.
+        """
+        fixed = ("--kubeconfig", self.kubeconfig, "--context", self.context)
+        # kubectl's discovery cache belongs with the cluster's other files, not in the user's ~/.kube.
+        cache = ("--cache-dir", self._folder / "kubectl-cache")
+        return run([self.kubectl, *fixed, *cache, *words], timeout=timeout, env=self._kind.environment).stdout
+
+    def _node_port(self, address: str, port: int) -> int:
+        """The NodePort of the Service that has an address and a port; 0 where there is none."""
+        for service in json.loads(self.ask("get", "services", "--all-namespaces", "--output", "json"))[
+            "items"
+        ]:
+            balanced = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
+            spec = service["spec"]
+            if address not in (spec.get("clusterIP"), *(each.get("ip") for each in balanced)):
+                continue
+            for each in spec.get("ports") or []:
+                if each["port"] == port:
+                    return int(each.get("nodePort") or 0)
+        return 0
+
+    def _note(self, change: Any) -> None:
+        """Write the journal anew; what others wrote meanwhile is kept."""
+        with kind_lock(self.name):
+            path = self._folder / "journal.json"
+            changed = change(KindJournal.read(path) or self._journal)
+            changed.write(path)
+            self._journal = changed
+
+    @contextlib.contextmanager
+    def _engine_named(self) -> Iterator[None]:
+        """Say which engine it was that failed, as a state of the cluster."""
+        try:
+            yield
+        except ClusterError:
+            raise
+        except (CommandError, MissingToolError, WaitTimeoutError) as error:
+            raise ClusterStateError(
+                f"{self._journal.engine} does not do what the lab asks of it: {error.message}",
+                f"Look whether `{self._journal.engine} ps --all` shows the nodes of {kind_name(self.name)}.",
+            ) from error
+
+
+def _held(what: str, name: str, node: str) -> Held:
+    identity = ProcessIdentity.of(os.getpid())
+    return Held(what, name, node, os.getpid(), identity.start_time if identity else 0)
+
+
+def _url_of(machine: Machine, port: int) -> str | None:
+    """Where a port of a node is found by a browser of this machine."""
+    if host := machine.ports.get(f"{port}/tcp"):
+        return f"http://{LOOPBACK}:{host}"
+    for address in machine.addresses:
+        try:
+            socket.create_connection((address, port), REACH_SECONDS).close()
+        except OSError:
+            continue
+        return f"http://{address}:{port}"
+    return None

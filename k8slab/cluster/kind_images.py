@@ -1,0 +1,153 @@
+"""The images of a kind cluster: its nodes' own, and the demo application's, built here and loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from k8slab.cluster.container_engine import Engine
+from k8slab.cluster.kind_command import Kind
+from k8slab.errors import LabError
+from k8slab.node.images.programs import demo_folder
+from k8slab.progress import Progress, reason_of
+
+IMAGE_VARIABLE = "K8SLAB_KIND_IMAGE"
+"""Names the nodes' image, such as one that is here already."""
+
+BASE_VARIABLE = "K8SLAB_DEMO_BASE"
+"""Names the Python image that the demo application's is built from."""
+
+PINNED = {
+    "v0.33.0": "kindest/node:v1.37.0@sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5"
+}
+"""The nodes' image for a version of kind; source: kind's pkg/apis/config/defaults/image.go. Other versions
+of kind name their own, pinned by digest too."""
+
+NODE_REPOSITORY = "kindest/node"
+MINORS = range(34, 38)
+"""Minor versions of Kubernetes 1 that a node image which is here already may have."""
+
+DEMO_REPOSITORY = "docker.io/k8slab/demo"
+"""With its registry: podman would call it `localhost/...` otherwise, and no node would find it."""
+
+COLOURS = {"1": "blue", "2": "green", "3": "orange"}
+"""The demo application's versions; `node/images/images.yaml` has the same."""
+
+CONTENT_LABEL = "k8slab.dev/content"
+
+BUILD_SECONDS = 600.0
+SAVE_SECONDS = 120.0
+
+_TAG = re.compile(r"(\S*kindest/node:v1\.(\d+)\.(\d+))")
+
+
+def node_image(kind_version: str, engine: Engine) -> tuple[str, str]:
+    """The image to make nodes from, and one sentence that says why.
+
+    Args:
+        kind_version: such as `v0.33.0`.
+        engine: asked which images are here, so that a machine without network is served.
+
+    Returns:
+        The image, empty for the one that kind itself names; and the sentence.
+    """
+    if named := os.environ.get(IMAGE_VARIABLE):
+        return named, f"node image {named}, as {IMAGE_VARIABLE} says"
+    pinned = PINNED.get(kind_version, "")
+    if not pinned:
+        return "", f"the node image that kind {kind_version} names itself"
+    short = pinned.partition("@")[0]
+    if engine.call("image", "inspect", pinned, check=False).returncode == 0:
+        return pinned, f"node image {short}, which is here"
+    present = _newest(engine)
+    if present:
+        return present, f"node image {present}, which is here; {IMAGE_VARIABLE} chooses another"
+    return pinned, f"node image {short}; it is downloaded now"
+
+
+def _newest(engine: Engine) -> str:
+    """The newest node image that is here under a tag, or an empty string."""
+    words = ("image", "ls", "--format", "{{.Repository}}:{{.Tag}}")
+    found = [
+        match for line in engine.call(*words, check=False).stdout.split() if (match := _TAG.fullmatch(line))
+    ]
+    fitting = [match for match in found if int(match[2]) in MINORS]
+    return max(fitting, key=lambda match: (int(match[2]), int(match[3])))[1] if fitting else ""
+
+
+def load_demo(kind: Kind, cluster: str, folder: Path, progress: Progress) -> tuple[str, ...]:
+    """Build the demo application's images where they are not here, and load them into every node.
+
+    A failure is told and is none of the cluster's: chapters that need the images then wait for them.
+
+    Args:
+        kind: kind's command line.
+        cluster: kind's name of the cluster.
+        folder: where the archives pass through.
+        progress: told about it.
+
+    Returns:
+        The images that are in the cluster now, as Pods name them.
+    """
+    try:
+        source = demo_folder()
+        with progress.step(f"The demo application's images, built by {kind.engine.name} and loaded") as step:
+            for version in COLOURS:
+                step.detail(f"version {version}")
+                _build(kind.engine, source, version)
+                archive = folder / f"demo-{version}.tar"
+                archive.unlink(missing_ok=True)
+                try:
+                    words = ("save", "--output", archive, f"{DEMO_REPOSITORY}:{version}")
+                    kind.engine.call(*words, timeout=SAVE_SECONDS)
+                    kind.load_archive(cluster, archive)
+                finally:
+                    archive.unlink(missing_ok=True)
+    except LabError as error:
+        progress.line(
+            f"The demo application's image could not be had: {_last(error)}. Pods of k8slab/demo stay in"
+            f" ErrImagePull. It is built from python:3.13-alpine, or from the image that {BASE_VARIABLE}"
+            " names; open the lab again to try again."
+        )
+        return ()
+    return tuple(f"k8slab/demo:{version}" for version in COLOURS)
+
+
+def _build(engine: Engine, source: Path, version: str) -> None:
+    image, content = f"{DEMO_REPOSITORY}:{version}", _content(sorted(source.glob("*")), version)
+    label = f'{{{{index .Config.Labels "{CONTENT_LABEL}"}}}}'
+    seen = engine.call("image", "inspect", "--format", label, image, check=False)
+    if seen.returncode == 0 and seen.stdout.strip() == content:
+        return
+    arguments = {"VERSION": version, "COLOUR": COLOURS[version]}
+    if base := os.environ.get(BASE_VARIABLE):
+        arguments["BASE"] = base
+    words = [word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")]
+    engine.call(
+        "build",
+        "--tag",
+        image,
+        "--label",
+        f"{CONTENT_LABEL}={content}",
+        *words,
+        source,
+        timeout=BUILD_SECONDS,
+    )
+
+
+def _content(files: Sequence[Path], version: str) -> str:
+    """A sum over what an image is built from."""
+    digest = hashlib.sha256(f"{version} {COLOURS[version]} {os.environ.get(BASE_VARIABLE, '')}".encode())
+    for file in files:
+        if file.is_file():
+            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _last(error: LabError) -> str:
+    """The last words of an engine's output, which name the cause, or the message itself."""
+    output = str(getattr(error, "output", "")).strip()
+    return output.splitlines()[-1].strip().rstrip(".") if output else reason_of(error).rstrip(".")
