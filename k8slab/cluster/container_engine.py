@@ -25,6 +25,11 @@ CALL_SECONDS = 60.0
 """How long one call of an engine may take that does no more than it says."""
 
 
+def environment() -> dict[str, str]:
+    """This process's environment without what is the user's own of other clusters, not even for reading."""
+    return {key: value for key, value in os.environ.items() if key not in ("KUBECONFIG", "KIND_CLUSTER_NAME")}
+
+
 @dataclass(frozen=True)
 class Engine:
     """A container engine that answers.
@@ -45,8 +50,7 @@ class Engine:
         Raises:
             CommandError: it failed, and `check` is set; WaitTimeoutError: it took longer than `timeout`.
         """
-        environment = {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
-        return run([self.program, *words], timeout=timeout, env=environment, check=check, input=input)
+        return run([self.program, *words], timeout=timeout, env=environment(), check=check, input=input)
 
     def inspect(self, containers: Sequence[str]) -> list[dict[str, Any]]:
         """What the engine knows of containers, as docker words it; those that are gone are left out."""
@@ -86,7 +90,7 @@ def find_engine() -> tuple[Engine | None, str]:
 def _problem(program: Path) -> str:
     """Why an engine cannot be used, in a few words; empty if it can."""
     try:
-        done = run([program, "ps", "--quiet"], timeout=ANSWER_SECONDS, check=False)
+        done = run([program, "ps", "--quiet"], timeout=ANSWER_SECONDS, env=environment(), check=False)
     except WaitTimeoutError:
         return f"no answer within {ANSWER_SECONDS:.0f} s"
     except MissingToolError as error:

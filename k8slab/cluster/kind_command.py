@@ -8,13 +8,12 @@ kind handles no signal, and its lock beside a kubeconfig stays when it is killed
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from k8slab.cluster.container_engine import PROVIDER_VARIABLE, Engine
+from k8slab.cluster.container_engine import PROVIDER_VARIABLE, Engine, environment
 from k8slab.commands import run
 from k8slab.errors import CommandError, StopError, WaitTimeoutError, last_lines
 from k8slab.processes import CLUSTER_VARIABLE, Child, end_processes, processes_of_cluster
@@ -49,10 +48,7 @@ class Kind:
     def __init__(self, engine: Engine, program: Path) -> None:
         self.engine = engine
         self.program = program
-        self.environment = {**os.environ, PROVIDER_VARIABLE: engine.name}
-        # The ambient kubeconfig is none of our business, not even for reading; nor is a cluster's name.
-        for variable in ("KUBECONFIG", "KIND_CLUSTER_NAME"):
-            self.environment.pop(variable, None)
+        self.environment = {**environment(), PROVIDER_VARIABLE: engine.name}
 
     def create(
         self, name: str, configuration: Path, kubeconfig: Path, uuid: str, seconds: float, told: Announce

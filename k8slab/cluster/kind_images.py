@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 from k8slab.cluster.container_engine import Engine
@@ -86,7 +85,7 @@ def load_demo(kind: Kind, cluster: str, folder: Path, progress: Progress) -> tup
     Args:
         kind: kind's command line.
         cluster: kind's name of the cluster.
-        folder: where the archives pass through.
+        folder: where the archive passes through.
         progress: told about it.
 
     Returns:
@@ -95,17 +94,19 @@ def load_demo(kind: Kind, cluster: str, folder: Path, progress: Progress) -> tup
     try:
         source = demo_folder()
         with progress.step(f"The demo application's images, built by {kind.engine.name} and loaded") as step:
-            for version in COLOURS:
+            for version in _missing(kind.engine, source):
                 step.detail(f"version {version}")
                 _build(kind.engine, source, version)
-                archive = folder / f"demo-{version}.tar"
+            archive = folder / "demo.tar"
+            archive.unlink(missing_ok=True)
+            several = ["--multi-image-archive"] if kind.engine.name == "podman" else []
+            names = [f"{DEMO_REPOSITORY}:{version}" for version in COLOURS]
+            try:
+                kind.engine.call("save", *several, "--output", archive, *names, timeout=SAVE_SECONDS)
+                step.detail("loading")
+                kind.load_archive(cluster, archive)
+            finally:
                 archive.unlink(missing_ok=True)
-                try:
-                    words = ("save", "--output", archive, f"{DEMO_REPOSITORY}:{version}")
-                    kind.engine.call(*words, timeout=SAVE_SECONDS)
-                    kind.load_archive(cluster, archive)
-                finally:
-                    archive.unlink(missing_ok=True)
     except LabError as error:
         progress.line(
             f"The demo application's image could not be had: {_last(error)}. Pods of k8slab/demo stay in"
@@ -116,12 +117,18 @@ def load_demo(kind: Kind, cluster: str, folder: Path, progress: Progress) -> tup
     return tuple(f"k8slab/demo:{version}" for version in COLOURS)
 
 
-def _build(engine: Engine, source: Path, version: str) -> None:
-    image, content = f"{DEMO_REPOSITORY}:{version}", _content(sorted(source.glob("*")), version)
+def _missing(engine: Engine, source: Path) -> list[str]:
+    """The versions that are not here as their source is now."""
     label = f'{{{{index .Config.Labels "{CONTENT_LABEL}"}}}}'
-    seen = engine.call("image", "inspect", "--format", label, image, check=False)
-    if seen.returncode == 0 and seen.stdout.strip() == content:
-        return
+    names = [f"{DEMO_REPOSITORY}:{version}" for version in COLOURS]
+    seen = engine.call("image", "inspect", "--format", label, *names, check=False)
+    contents = seen.stdout.split() if seen.returncode == 0 else []
+    wanted = [content_of(source, version) for version in COLOURS]
+    return [] if contents == wanted else list(COLOURS)
+
+
+def _build(engine: Engine, source: Path, version: str) -> None:
+    image, content = f"{DEMO_REPOSITORY}:{version}", content_of(source, version)
     arguments = {"VERSION": version, "COLOUR": COLOURS[version]}
     if base := os.environ.get(BASE_VARIABLE):
         arguments["BASE"] = base
@@ -138,10 +145,10 @@ def _build(engine: Engine, source: Path, version: str) -> None:
     )
 
 
-def _content(files: Sequence[Path], version: str) -> str:
-    """A sum over what an image is built from."""
+def content_of(source: Path, version: str) -> str:
+    """A sum over what the image of a version is built from."""
     digest = hashlib.sha256(f"{version} {COLOURS[version]} {os.environ.get(BASE_VARIABLE, '')}".encode())
-    for file in files:
+    for file in sorted(source.glob("*")):
         if file.is_file():
             digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()

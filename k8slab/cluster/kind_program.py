@@ -23,6 +23,7 @@ from k8slab.cluster.components.programs import RefusedError
 from k8slab.cluster.components.release import load_release
 from k8slab.cluster.components.toolchain import CURE, Go, cache_settings, find_go, install_go
 from k8slab.cluster.components.verify import check_digest
+from k8slab.cluster.container_engine import environment
 from k8slab.commands import find_program, run
 from k8slab.errors import LabError, MissingToolError, last_lines
 from k8slab.folders import cache_folder, write_private
@@ -112,7 +113,7 @@ def kind_version(program: Path) -> str:
         RefusedError: it does not run, is none, or is too old.
     """
     try:
-        answer = run([program, "version"], timeout=VERSION_SECONDS).stdout.strip()
+        answer = run([program, "version"], timeout=VERSION_SECONDS, env=environment()).stdout.strip()
     except LabError as error:
         raise RefusedError(f"{program} does not run: {reason_of(error)}") from error
     match = _ANSWER.match(answer)

@@ -1,22 +1,22 @@
-"""The kind backend against programs that play kind, docker and kubectl and record how they were called."""
+"""The kind backend against programs that play kind, an engine and kubectl and record how they were called."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from k8slab.cluster import container_engine
 from k8slab.cluster.contract import Cluster
-from k8slab.cluster.kind import KindCluster, find_kind, kind_can_run, open_kind
+from k8slab.cluster.kind import find_kind, kind_can_run, open_kind
+from k8slab.cluster.kind_cluster import KindCluster
 from k8slab.cluster.kind_journal import KindJournal, kind_folder
 from k8slab.errors import (
     ClusterError,
@@ -28,115 +28,11 @@ from k8slab.errors import (
     WaitTimeoutError,
 )
 from k8slab.progress import CollectedProgress
-
-STAND_IN = """#!{python}
-import json, os, sys, time
-from pathlib import Path
-here = Path({folder!r})
-program, words = Path(sys.argv[0]).name, sys.argv[1:]
-names = ("KUBECONFIG", "KIND_EXPERIMENTAL_PROVIDER")
-with (here / "calls.jsonl").open("a") as calls:
-    calls.write(json.dumps([program, words, {{n: os.environ[n] for n in names if n in os.environ}}]) + "\\n")
-state = json.loads((here / "state.json").read_text())
-def save():
-    (here / "state.json").write_text(json.dumps(state))
-def value(flag):
-    return words[words.index(flag) + 1]
-def refuse(text, code=1):
-    print(text, file=sys.stderr)
-    sys.exit(code)
-key = f"{{program}} {{' '.join(words[:2])}}"
-if key in state["refuse"]:
-    refuse(state["refuse"][key])
-if program in ("docker", "podman", "nerdctl"):
-    if words[0] == "ps" and "--all" in words:
-        name = value("--filter").rpartition("=")[2]
-        print("\\n".join(state["clusters"].get(name, [])))
-elif program == "kind":
-    if words[:2] == ["get", "clusters"]:
-        print("\\n".join(state["clusters"]))
-    elif words[:2] == ["create", "cluster"]:
-        name = value("--name")
-        if name in state["clusters"] or state.get("race"):
-            state["clusters"].setdefault(name, ["f" * 64])
-            save()
-            refuse("ERROR: failed to create cluster: node(s) already exist for a cluster with the name")
-        nodes = json.loads(Path(value("--config")).read_text())["nodes"]
-        state["serial"] += 1
-        state["clusters"][name] = [f"{{state['serial']:032x}}{{i:032x}}" for i in range(len(nodes))]
-        save()
-        Path(value("--kubeconfig")).write_text("apiVersion: v1\\nkind: Config\\n")
-        if state.get("create_hangs"):
-            (here / "hangs").touch()
-            time.sleep(60)
-    elif words[:2] == ["export", "kubeconfig"]:
-        Path(value("--kubeconfig")).write_text("apiVersion: v1\\nkind: Config\\n")
-    elif words[:2] == ["delete", "cluster"]:
-        if not state.get("delete_keeps"):
-            state["clusters"].pop(value("--name"), None)
-        save()
-elif program == "kubectl":
-    rest = words[words.index("--cache-dir") + 2:]
-    verb = " ".join(rest[:2])
-    if verb in state["refuse"]:
-        refuse(state["refuse"][verb])
-    if "/version" in rest:
-        print(json.dumps({{"gitVersion": "v1.34.0"}}))
-    elif rest == ["get", "nodes", "--output", "name"]:
-        print("node/lab-control-plane\\nnode/lab-worker")
-    elif rest == ["get", "nodes"]:
-        print("lab-worker   NotReady")
-"""
+from tests.process.kind_standins import PINNED, StandIns
 
 
-class StandIns:
-    """Programs on a PATH of their own that play kind, docker and kubectl."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.bin = folder / "bin"
-        self.bin.mkdir()
-        self.write({"clusters": {}, "serial": 0, "refuse": {}})
-
-    def install(self, *programs: str) -> None:
-        for program in programs:
-            path = self.bin / program
-            path.write_text(STAND_IN.format(python=sys.executable, folder=str(self.folder)))
-            path.chmod(0o755)
-
-    def state(self) -> dict[str, Any]:
-        parsed: dict[str, Any] = json.loads((self.folder / "state.json").read_text())
-        return parsed
-
-    def write(self, state: dict[str, Any]) -> None:
-        (self.folder / "state.json").write_text(json.dumps(state))
-
-    def change(self, **values: Any) -> None:
-        self.write({**self.state(), **values})
-
-    def calls(self, program: str) -> list[tuple[list[str], dict[str, str]]]:
-        """Arguments and environment of every call of one program, in order."""
-        lines = (self.folder / "calls.jsonl").read_text().splitlines()
-        return [(words, env) for name, words, env in map(json.loads, lines) if name == program]
-
-    def verbs(self, program: str) -> list[str]:
-        return [" ".join(words[:2]) for words, _ in self.calls(program)]
-
-
-@pytest.fixture
-def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIns]:
-    made = StandIns(tmp_path)
-    made.install("docker", "kind", "kubectl")
-    monkeypatch.setenv("PATH", str(made.bin))
-    monkeypatch.setenv("K8SLAB_STATE_DIR", str(tmp_path / "state"))
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "of-the-user"))
-    monkeypatch.delenv("KIND_EXPERIMENTAL_PROVIDER", raising=False)
-    yield made
-    assert not (tmp_path / "of-the-user").exists()
-
-
-def opened(name: str = "lab", nodes: int = 3) -> KindCluster:
-    return open_kind(name, nodes, False, CollectedProgress(), "A test.")
+def opened(name: str = "lab", nodes: int = 1, progress: CollectedProgress | None = None) -> KindCluster:
+    return open_kind(name, nodes, False, progress or CollectedProgress(), "A test.")
 
 
 # --- which engine answers ---------------------------------------------------------------------------
@@ -157,8 +53,16 @@ def test_cannot_run_without_any_engine(stand_ins: StandIns) -> None:
 def test_cannot_run_without_kind(stand_ins: StandIns) -> None:
     (stand_ins.bin / "kind").unlink()
     assert kind_can_run() == (False, "docker answers, and the program kind is not installed")
-    with pytest.raises(MissingToolError, match="kind is not installed"):
+    with pytest.raises(MissingToolError, match="kind could not be had") as caught:
         opened()
+    assert "kind is not on PATH" in caught.value.message
+
+
+def test_a_kind_that_is_too_old_is_not_taken(stand_ins: StandIns) -> None:
+    stand_ins.change(kind_version="v0.29.0")
+    runs, why = kind_can_run()
+    assert not runs
+    assert "v0.29.0; wanted is v0.30 or newer" in why
 
 
 @pytest.mark.parametrize(
@@ -192,9 +96,11 @@ def test_an_engine_that_hangs_counts_as_not_answering(
 def test_podman_is_taken_where_docker_does_not_answer(stand_ins: StandIns) -> None:
     stand_ins.change(refuse={"docker ps --quiet": "Cannot connect"})
     stand_ins.install("podman")
+    stand_ins.change(info={"host": {"cgroupVersion": "v2"}, "version": {"Version": "5.0.0"}})
     cluster = opened()
     assert cluster.info()["engine"] == "podman"
-    assert {env["KIND_EXPERIMENTAL_PROVIDER"] for _, env in stand_ins.calls("kind")} == {"podman"}
+    asked = [env for words, env in stand_ins.calls("kind") if words != ["version"]]
+    assert {env["KIND_EXPERIMENTAL_PROVIDER"] for env in asked} == {"podman"}
 
 
 def test_an_engine_the_user_named_is_honoured(stand_ins: StandIns, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,19 +115,25 @@ def test_an_engine_the_user_named_is_honoured(stand_ins: StandIns, monkeypatch: 
 
 
 def test_create_uses_a_configuration_and_a_kubeconfig_of_our_own(stand_ins: StandIns) -> None:
-    cluster = opened()
+    cluster = opened(nodes=3)
     (create,) = [words for words, _ in stand_ins.calls("kind") if words[:2] == ["create", "cluster"]]
     assert create[create.index("--name") + 1] == "k8slab-lab"
     assert create[create.index("--kubeconfig") + 1] == str(cluster.kubeconfig)
     configuration = json.loads(Path(create[create.index("--config") + 1]).read_text())
     assert [node["role"] for node in configuration["nodes"]] == ["control-plane", *["worker"] * 3]
+    assert {node["image"] for node in configuration["nodes"]} == {PINNED}
+    assert [node["labels"]["k8slab.dev/name"] for node in configuration["nodes"][1:]] == [
+        "worker-1",
+        "worker-2",
+        "worker-3",
+    ]
     assert cluster.kubeconfig.is_relative_to(os.environ["K8SLAB_STATE_DIR"])
     assert (cluster.kubeconfig.parent / "journal.json").stat().st_mode & 0o777 == 0o600
 
 
 def test_the_ambient_kubeconfig_reaches_no_program(stand_ins: StandIns) -> None:
     opened().delete()
-    for program in ("kind", "kubectl"):
+    for program in ("kind", "kubectl", "docker"):
         assert stand_ins.calls(program)
         assert all("KUBECONFIG" not in env for _, env in stand_ins.calls(program))
     for words, _ in stand_ins.calls("kubectl"):
@@ -235,17 +147,15 @@ def test_the_cluster_keeps_the_contract(stand_ins: StandIns) -> None:
     assert (cluster.isolation, cluster.context) == ("containers", "kind-k8slab-lab")
     assert cluster.kubectl == stand_ins.bin / "kubectl"
     info = cluster.info()
-    assert info["kubernetes"] == "v1.34.0"
+    assert info["kubernetes"] == "v1.37.0"
     assert info["nodes"] == ["lab-control-plane", "lab-worker"]
     assert info["seconds_to_ready"] >= 0
     assert {part.part for part in cluster.reality() if part.played} == {"nodes"}
     assert cluster.url("10.96.0.10", 80) is None
-    assert cluster.processes() == ()
-    with pytest.raises(ClusterStateError, match="etcd"):
-        cluster.process("etcd", "kill")
+    assert cluster.supervised_uuid() == cluster.uuid
     cluster.close()
     cluster.close()
-    assert "k8slab-lab" in stand_ins.state()["clusters"]
+    assert "k8slab-lab" in stand_ins.clusters()
 
 
 def test_the_marker_in_the_cluster_carries_the_uuid_of_the_journal(stand_ins: StandIns) -> None:
@@ -255,7 +165,7 @@ def test_the_marker_in_the_cluster_carries_the_uuid_of_the_journal(stand_ins: St
     journal = KindJournal.read(kind_folder("lab") / "journal.json")
     assert journal is not None
     assert journal.uuid == cluster.uuid
-    assert list(journal.containers) == stand_ins.state()["clusters"]["k8slab-lab"]
+    assert list(journal.containers) == list(stand_ins.state()["containers"])
 
 
 def test_opening_again_attaches(stand_ins: StandIns) -> None:
@@ -279,14 +189,14 @@ def test_attaching_to_a_cluster_that_does_not_answer_says_so(stand_ins: StandIns
     found = find_kind("lab")
     assert found is not None
     found.delete()
-    assert stand_ins.state()["clusters"] == {}
+    assert stand_ins.clusters() == {}
 
 
 def test_delete_removes_the_cluster_and_its_folder_and_may_be_called_twice(stand_ins: StandIns) -> None:
     cluster = opened()
     cluster.delete()
     cluster.delete()
-    assert stand_ins.state()["clusters"] == {}
+    assert stand_ins.clusters() == {}
     assert not kind_folder("lab").exists()
     assert stand_ins.verbs("kind").count("delete cluster") == 1
     assert find_kind("lab") is None
@@ -302,7 +212,7 @@ def test_delete_that_leaves_containers_is_an_error(stand_ins: StandIns) -> None:
 
 def test_a_cluster_deleted_by_hand_is_made_again(stand_ins: StandIns) -> None:
     first = opened()
-    stand_ins.change(clusters={})
+    stand_ins.change(containers={})
     assert opened().uuid != first.uuid
 
 
@@ -310,22 +220,33 @@ def test_a_cluster_deleted_by_hand_is_made_again(stand_ins: StandIns) -> None:
 
 
 def test_a_stranger_of_the_same_name_is_left_alone(stand_ins: StandIns) -> None:
-    stand_ins.change(clusters={"k8slab-lab": ["a" * 64]})
+    stand_ins.stranger("k8slab-lab")
     with pytest.raises(ClusterStateError, match="did not make") as caught:
         opened()
     assert "kind delete cluster --name k8slab-lab" in caught.value.cure
-    assert stand_ins.state()["clusters"] == {"k8slab-lab": ["a" * 64]}
+    assert stand_ins.clusters() == {"k8slab-lab": ["k8slab-lab-control-plane"]}
     assert "delete cluster" not in stand_ins.verbs("kind")
     assert find_kind("lab") is None
 
 
 def test_a_stranger_that_took_the_place_of_ours_is_not_deleted(stand_ins: StandIns) -> None:
     cluster = opened()
-    stand_ins.change(clusters={"k8slab-lab": ["b" * 64]})
+    stand_ins.change(containers={})
+    stand_ins.stranger("k8slab-lab")
     for touch in (cluster.delete, opened):
         with pytest.raises(ClusterStateError, match="did not make"):
             touch()
-    assert stand_ins.state()["clusters"] == {"k8slab-lab": ["b" * 64]}
+    assert stand_ins.clusters() == {"k8slab-lab": ["k8slab-lab-control-plane"]}
+
+
+def test_a_stranger_made_after_a_create_of_ours_was_killed_is_not_deleted(stand_ins: StandIns) -> None:
+    kind_folder("lab").mkdir(parents=True)
+    ports = {"k8slab-lab-control-plane": {"80/tcp": 40001}}
+    KindJournal("lab", "u-1", "docker", ports=ports).write(kind_folder("lab") / "journal.json")
+    stand_ins.stranger("k8slab-lab")
+    with pytest.raises(ClusterStateError, match="did not make"):
+        opened()
+    assert stand_ins.clusters() == {"k8slab-lab": ["k8slab-lab-control-plane"]}
 
 
 def test_a_stranger_made_while_we_were_about_to_is_not_deleted(stand_ins: StandIns) -> None:
@@ -348,44 +269,100 @@ def test_a_cluster_of_another_engine_is_not_taken_for_gone(stand_ins: StandIns) 
 # --- failures ---------------------------------------------------------------------------------------
 
 
-def test_a_create_that_fails_leaves_nothing(stand_ins: StandIns) -> None:
-    stand_ins.change(refuse={"kind create cluster": "ERROR: could not find a log line"})
-    with pytest.raises(CommandError, match="could not find a log line"):
-        opened()
-    assert stand_ins.state()["clusters"] == {}
+@pytest.mark.parametrize("step", range(7))
+def test_a_create_that_fails_at_any_step_leaves_nothing(stand_ins: StandIns, step: int) -> None:
+    stand_ins.change(fails_at=step)
+    progress = CollectedProgress()
+    with pytest.raises(CommandError, match="failed to init node with kubeadm") as caught:
+        opened(progress=progress)
+    assert "k8slab doctor" in caught.value.cure
+    assert [line[0] for line in progress.lines if "kind: " in line] == ["✓"] * step + ["✗"]
+    assert stand_ins.clusters() == {}
     assert not kind_folder("lab").exists()
+
+
+def test_each_step_of_kind_is_told(stand_ins: StandIns) -> None:
+    progress = CollectedProgress()
+    opened(progress=progress)
+    assert [line for line in progress.lines if line.startswith("✓ kind")] == [
+        "✓ kind: Ensuring node image (kindest/node:v1.37.0)",
+        "✓ kind: Preparing nodes",
+        "✓ kind: Writing configuration",
+        "✓ kind: Starting control-plane",
+        "✓ kind: Installing CNI",
+        "✓ kind: Installing StorageClass",
+        "✓ kind: Joining worker nodes",
+    ]
 
 
 def test_nodes_that_are_not_ready_in_time_are_an_error_that_shows_them(stand_ins: StandIns) -> None:
     stand_ins.change(refuse={"wait --for=condition=Ready": "error: timed out waiting for the condition"})
     with pytest.raises(WaitTimeoutError, match="NotReady"):
         opened()
-    assert stand_ins.state()["clusters"] == {}
+    assert stand_ins.clusters() == {}
 
 
-def test_ctrl_c_while_it_is_made_leaves_nothing(stand_ins: StandIns) -> None:
-    stand_ins.change(create_hangs=True)
+@pytest.mark.parametrize(("number", "step"), [(signal.SIGINT, 1), (signal.SIGINT, 4), (signal.SIGKILL, 3)])
+def test_whatever_ends_a_create_the_next_one_works(stand_ins: StandIns, number: int, step: int) -> None:
+    stand_ins.change(hangs_at=step)
     code = (
         "from k8slab.cluster.kind import open_kind\nfrom k8slab.progress import SilentProgress\n"
-        "open_kind('lab', 3, False, SilentProgress())"
+        "open_kind('lab', 1, False, SilentProgress())"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
     deadline = time.monotonic() + 30
     while not (stand_ins.folder / "hangs").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=30)
-    assert b"KeyboardInterrupt" in errors
-    assert stand_ins.state()["clusters"] == {}
-    assert not kind_folder("lab").exists()
+    if number == signal.SIGINT:
+        assert b"KeyboardInterrupt" in errors
+        assert stand_ins.clusters() == {}
+        assert not kind_folder("lab").exists()
+    else:
+        assert stand_ins.clusters() == {"k8slab-lab": ["k8slab-lab-control-plane", "k8slab-lab-worker"]}
+    stand_ins.change(hangs_at=None)
+    cluster = opened()
+    assert cluster.uuid
+    # kind of the killed one is gone, and so is the lock that it left beside the kubeconfig.
+    assert not cluster.kubeconfig.with_name("kubeconfig.lock").exists()
 
 
-def test_a_create_that_was_killed_is_cleaned_up_by_the_next(stand_ins: StandIns) -> None:
-    kind_folder("lab").mkdir(parents=True)
-    KindJournal("lab", "u-1", "docker").write(kind_folder("lab") / "journal.json")
-    stand_ins.change(clusters={"k8slab-lab": ["c" * 64]})
-    assert opened().uuid != "u-1"
-    assert stand_ins.verbs("kind").count("delete cluster") == 1
+def test_a_port_that_was_taken_meanwhile_is_replaced(stand_ins: StandIns) -> None:
+    stand_ins.change(busy_ports=1)
+    progress = CollectedProgress()
+    opened(progress=progress)
+    assert any("trying again with others" in line for line in progress.lines)
+    assert stand_ins.verbs("kind").count("create cluster") == 2
+
+
+def test_ports_in_use_are_not_chosen_and_urls_lead_to_those_that_are(stand_ins: StandIns) -> None:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", 30306))
+            listener.listen()
+        except OSError:
+            pass
+        cluster = opened()
+    journal = KindJournal.read(kind_folder("lab") / "journal.json")
+    assert journal is not None
+    control_plane, worker = (journal.ports[f"k8slab-lab-{name}"] for name in ("control-plane", "worker"))
+    assert control_plane["30306/tcp"] != 30306
+    spec = {"clusterIP": "10.96.0.7", "ports": [{"port": 80, "nodePort": 30306}]}
+    inner = {"clusterIP": "10.96.0.8", "ports": [{"port": 80}]}
+    stand_ins.change(services=[{"spec": spec}, {"spec": inner}])
+    address = stand_ins.container("k8slab-lab-worker")["ip"]
+    assert cluster.url("10.96.0.7", 80) == f"http://127.0.0.1:{control_plane['30306/tcp']}"
+    assert cluster.url(address, 30306) == f"http://127.0.0.1:{worker['30306/tcp']}"
+    assert cluster.url("127.0.0.1", 80) == f"http://127.0.0.1:{control_plane['80/tcp']}"
+    assert cluster.url("10.96.0.8", 80) is None
+
+
+def test_a_cgroup_v1_host_gets_the_patch(stand_ins: StandIns) -> None:
+    stand_ins.change(info={**stand_ins.state()["info"], "CgroupVersion": "1"})
+    configuration = json.loads((opened().kubeconfig.parent / "config.json").read_text())
+    assert "failCgroupV1: false" in configuration["kubeadmConfigPatches"][0]
 
 
 @pytest.mark.parametrize("name", ["", "Lab", "a/b", "-x", "x" * 21])

@@ -1,0 +1,102 @@
+# mypy: ignore-errors
+"""What the stand-ins of `kind_standin` share, and what answers inside a node's container."""
+
+import json
+import os
+import sys
+
+PARTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+CONFIG = """apiVersion: v1
+kind: Config
+clusters: [{name: NAME, cluster: {server: "https://127.0.0.1:6443", certificate-authority-data: QQ==}}]
+contexts: [{name: NAME, context: {cluster: NAME, user: NAME}}]
+users: [{name: NAME, user: {token: x}}]
+current-context: NAME
+"""
+
+
+def say(text, stream=sys.stderr):
+    print(text, file=stream, flush=True)
+
+
+def refuse(text, code=1):
+    say(text)
+    sys.exit(code)
+
+
+def write(path, text):
+    with open(path, "w") as file:
+        file.write(text)
+
+
+def inside(here, state, each, command):
+    line = " ".join(command)
+    parts = each["parts"]
+    if each["status"] != "running":
+        refuse(f"Error response from daemon: container {each['name']} is not running")
+    if line == "cat /kind/version":
+        say("v1.37.0", sys.stdout)
+    elif line == "cat /etc/kubernetes/admin.conf":
+        say(CONFIG.replace("NAME", "kubernetes"), sys.stdout)
+    elif command[:2] == ["cp", "/dev/stdin"]:
+        write(f"{here}/{each['name']}-{os.path.basename(command[2])}", sys.stdin.read())
+    elif line == "containerd config dump":
+        say(
+            "version = 2\n[plugins.'io.containerd.grpc.v1.cri'.containerd]\nsnapshotter = 'overlayfs'",
+            sys.stdout,
+        )
+    elif command[0] == "ctr":
+        each["loaded"] = each.get("loaded", 0) + 1
+    elif command[0] == "kubeadm" and state.get("kubeadm_fails"):
+        refuse("[wait-control-plane] timed out", 1)
+    elif command[:2] == ["sh", "-c"] and "crictl ps --all" in line:
+        show(each)
+        say(
+            "-- k8slab --\n"
+            + "\n".join(p + ".yaml" for p in PARTS if parts[p] != "aside")
+            + "\n-- k8slab --",
+            sys.stdout,
+        )
+        say(json.dumps({"containers": listed(each)}), sys.stdout)
+        say("-- k8slab --", sys.stdout)
+        for one in listed(each):
+            say(f"{one['id']} {one['metadata']['attempt'] + 100}", sys.stdout)
+    elif command[:2] == ["sh", "-c"] and "systemctl show" in line:
+        show(each)
+    elif command[:2] == ["sh", "-c"] and " mv " in line:
+        source, target = line.partition("mv ")[2].partition(";")[0].split()
+        name = source.rpartition("/")[2].removesuffix(".yaml")
+        if state.get("static_pods_hang"):
+            return
+        parts[name] = "aside" if "stopped" in target else "up"
+        if parts[name] == "up":
+            each["attempt"] = each.get("attempt", 0) + 1
+    elif command[:2] == ["sh", "-c"] and "systemctl kill" in line:
+        parts[line.split()[-1].removesuffix(".service")] = "down"
+    elif command[0] == "systemctl":
+        parts[command[2].removesuffix(".service")] = "up" if command[1] == "start" else "down"
+    elif line == "crictl ps --all --output json":
+        say(json.dumps({"containers": listed(each)}), sys.stdout)
+
+
+def show(each):
+    for unit in ("kubelet", "containerd"):
+        up = each["parts"][unit] == "up"
+        say(
+            f"Id={unit}.service\nActiveState={'active' if up else 'inactive'}\nMainPID={77 if up else 0}\n"
+            "NRestarts=0\nExecMainStatus=0\nExecMainStartTimestamp=Sat 2026-11-28 00:01:02 UTC\n",
+            sys.stdout,
+        )
+
+
+def listed(each):
+    return [
+        {
+            "id": f"c-{part}",
+            "metadata": {"name": part, "attempt": each.get("attempt", 0)},
+            "state": "CONTAINER_RUNNING",
+            "createdAt": str(1_764_300_000 * 10**9 + each.get("attempt", 0)),
+        }
+        for part in PARTS
+        if each["parts"].get(part) == "up"
+    ]
