@@ -86,6 +86,7 @@ def open_kind(name: str, nodes: int, keep: bool, progress: Progress, reason: str
             # Written over what is there now: waking it up may have changed it.
             now = KindJournal.read(folder / "journal.json") or journal
             replace(now, demo=demo).write(folder / "journal.json")
+            return KindCluster(kind, folder, replace(now, demo=demo), kubectl, reason)
     return cluster
 
 

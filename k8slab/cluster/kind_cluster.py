@@ -18,7 +18,6 @@ from k8slab.cluster.kind_machines import Machine, Machines
 from k8slab.cluster.kind_parts import COMPONENTS, Parts
 from k8slab.commands import run
 from k8slab.errors import (
-    ClusterError,
     ClusterStateError,
     CommandError,
     LabError,
@@ -113,7 +112,8 @@ class KindCluster(Cluster):
             return self.parts.all()
 
     def process(self, name: str, action: ProcessAction) -> ClusterProcess:
-        with self._engine_named():
+        # A part that does not come or go in time is no failure of the engine.
+        with self._engine_named(CommandError, MissingToolError):
             part = self.parts.find(name)
             if part.what == "component":
                 # Noted before it is done: an attaching process puts back what a dead one took down.
@@ -233,13 +233,11 @@ class KindCluster(Cluster):
             self._journal = changed
 
     @contextlib.contextmanager
-    def _engine_named(self) -> Iterator[None]:
+    def _engine_named(self, *kinds: type[LabError]) -> Iterator[None]:
         """Say which engine it was that failed, as a state of the cluster."""
         try:
             yield
-        except ClusterError:
-            raise
-        except (CommandError, MissingToolError, WaitTimeoutError) as error:
+        except kinds or (CommandError, MissingToolError, WaitTimeoutError) as error:
             raise ClusterStateError(
                 f"{self._journal.engine} does not do what the lab asks of it: {error.message}",
                 f"Look whether `{self._journal.engine} ps --all` shows the nodes of {kind_name(self.name)}.",

@@ -317,6 +317,6 @@ _CURES: tuple[tuple[str, str], ...] = (
 def cure_of(output: str) -> str:
     """What to do about a failure of kind, told from its own words."""
     for words, cure in _CURES:
-        if re.search(words, output):
+        if re.search(words, output, re.IGNORECASE):
             return cure
     return "`k8slab doctor` looks for what kind needs of this machine."

@@ -28,7 +28,7 @@ from k8slab.commands import find_program, run
 from k8slab.errors import LabError, MissingToolError, last_lines
 from k8slab.folders import cache_folder, write_private
 from k8slab.processes import CLUSTER_VARIABLE, Child, end_processes, processes_of_cluster
-from k8slab.progress import Progress, reason_of
+from k8slab.progress import Progress, TextProgress, reason_of
 
 VERSION = "v0.33.0"
 """What is built; `components/kind/go.mod` pins the same."""
@@ -234,3 +234,7 @@ def _environment(go: Go, private: Path, staging: Path) -> dict[str, str]:
     if go.root is not None:
         environment["GOROOT"] = str(go.root)
     return environment
+
+
+if __name__ == "__main__":
+    locate_kind(TextProgress())

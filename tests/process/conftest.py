@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from k8slab.cluster import kind_faults, kind_program
+from k8slab.errors import MissingToolError
 from tests.process.kind_standins import StandIns
 
 
@@ -45,4 +46,4 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand
 
 def no_go(*arguments: object) -> None:
     """Stand for a machine that has no Go and gets none."""
-    raise kind_program.MissingToolError("There is no Go.", "Install Go.")
+    raise MissingToolError("There is no Go.", "Install Go.")

@@ -356,3 +356,7 @@ def main(folder):
         refuse(problem, 125)
     if program == "kind":
         kind(Locked)
+    elif "init" in words and state.get("slow_start"):
+        # Without the lock: kubeadm takes its time, and what was started is killed meanwhile.
+        write(f"{here}/hangs", "")
+        time.sleep(state["slow_start"])
