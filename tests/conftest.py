@@ -10,7 +10,7 @@ from hypothesis import settings
 
 from tests.embedded_clusters import EmbeddedClusters
 from tests.sweep import Surroundings
-from tests.tiers import SANDBOXED, TIERS, is_required, required_and_blocked, tier_of
+from tests.tiers import KIND, SANDBOXED, TIERS, is_required, required_and_blocked, tier_of
 
 TESTS = Path(__file__).parent
 
@@ -24,7 +24,7 @@ SURROUNDINGS = pytest.StashKey[Surroundings]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Find out which tiers can run, and give the run a state folder and a home of its own."""
-    config.stash[OBSTACLES] = {tier.name: tier.obstacle() for tier in (*TIERS, SANDBOXED)}
+    config.stash[OBSTACLES] = {tier.name: tier.obstacle() for tier in (*TIERS, SANDBOXED, KIND)}
     config.stash[SURROUNDINGS] = Surroundings()
 
 

@@ -64,6 +64,12 @@ def _no_sandbox() -> str:
     return obstacle()
 
 
+def _no_kind() -> str:
+    from tests.kind_clusters import obstacle
+
+    return obstacle()
+
+
 # The clusters of the last two tiers live to the end of the session and hold much memory.
 TIERS = (
     Tier("unit", _nothing),
@@ -74,6 +80,8 @@ TIERS = (
     Tier("cluster", _no_cluster),
 )
 SANDBOXED = Tier("sandboxed", _no_sandbox)
+KIND = Tier("cluster on kind", _no_kind)
+"""The tests of tests/cluster on a real kind cluster; no run requires it, and each says whether it did it."""
 
 
 def tier_of(path: Path, tests: Path) -> Tier | None:

@@ -113,7 +113,7 @@ class KindCluster(Cluster):
 
     def process(self, name: str, action: ProcessAction) -> ClusterProcess:
         # A part that does not come or go in time is no failure of the engine.
-        with self._engine_named(CommandError, MissingToolError):
+        with self._engine_named((CommandError, MissingToolError)):
             part = self.parts.find(name)
             if part.what == "component":
                 # Noted before it is done: an attaching process puts back what a dead one took down.
@@ -233,11 +233,13 @@ class KindCluster(Cluster):
             self._journal = changed
 
     @contextlib.contextmanager
-    def _engine_named(self, *kinds: type[LabError]) -> Iterator[None]:
+    def _engine_named(
+        self, kinds: tuple[type[LabError], ...] = (CommandError, MissingToolError, WaitTimeoutError)
+    ) -> Iterator[None]:
         """Say which engine it was that failed, as a state of the cluster."""
         try:
             yield
-        except kinds or (CommandError, MissingToolError, WaitTimeoutError) as error:
+        except kinds as error:
             raise ClusterStateError(
                 f"{self._journal.engine} does not do what the lab asks of it: {error.message}",
                 f"Look whether `{self._journal.engine} ps --all` shows the nodes of {kind_name(self.name)}.",

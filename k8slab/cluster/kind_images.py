@@ -59,12 +59,17 @@ def node_image(kind_version: str, engine: Engine) -> tuple[str, str]:
     if not pinned:
         return "", f"the node image that kind {kind_version} names itself"
     short = pinned.partition("@")[0]
-    if engine.call("image", "inspect", pinned, check=False).returncode == 0:
+    if is_here(engine, pinned):
         return pinned, f"node image {short}, which is here"
     present = _newest(engine)
     if present:
         return present, f"node image {present}, which is here; {IMAGE_VARIABLE} chooses another"
     return pinned, f"node image {short}; it is downloaded now"
+
+
+def is_here(engine: Engine, image: str) -> bool:
+    """Whether an engine has an image already."""
+    return engine.call("image", "inspect", image, check=False).returncode == 0
 
 
 def _newest(engine: Engine) -> str:

@@ -1,7 +1,7 @@
 """A cluster that is asked through kubectl alone. Nothing here knows k8slab's package.
 
 With `K8SLAB_TEST_KUBECONFIG` the same tests run against that cluster's current context; otherwise against an
-embedded cluster of each level of isolation.
+embedded cluster of each level of isolation, and a kind cluster where one can be made without a network.
 """
 
 from __future__ import annotations
@@ -15,17 +15,22 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 import pytest
 
+from tests import kind_clusters
 from tests.cluster.differences import DIFFERENCES
+
+if TYPE_CHECKING:
+    from k8slab.cluster.kind_cluster import KindCluster
 
 T = TypeVar("T")
 
 GIVEN = "K8SLAB_TEST_KUBECONFIG"
-KINDS = ("given",) if os.environ.get(GIVEN) else ("sandboxed", "plain")
+OURS = ("sandboxed", "plain", *(() if kind_clusters.obstacle() else ("kind",)))
+KINDS = ("given",) if os.environ.get(GIVEN) else OURS
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class ClusterUnderTest:
     """A cluster, as far as a kubeconfig shows it.
 
     Args:
-        kind: `sandboxed`, `plain`, or `given`.
+        kind: `sandboxed`, `plain`, `kind`, or `given`.
         kubectl_program: the kubectl to ask with.
         kubeconfig: the file to ask with.
     """
@@ -76,8 +81,19 @@ def cluster(request: pytest.FixtureRequest) -> ClusterUnderTest:
         kubectl = shutil.which("kubectl")
         assert kubectl is not None, f"{GIVEN} is set, and there is no kubectl on PATH to ask it with"
         return ClusterUnderTest(kind, Path(kubectl), Path(os.environ[GIVEN]))
+    if kind == "kind":
+        made = request.getfixturevalue("kind_cluster")
+        return ClusterUnderTest(kind, made.kubectl, made.kubeconfig)
     embedded = request.getfixturevalue("embedded_clusters").at(kind)
     return ClusterUnderTest(kind, embedded.kubectl, embedded.kubeconfig)
+
+
+@pytest.fixture(scope="session")
+def kind_cluster(nothing_is_left: None) -> Iterator[KindCluster]:
+    """The run's kind cluster."""
+    made = kind_clusters.opened()
+    yield made
+    made.delete()
 
 
 @pytest.fixture(autouse=True)

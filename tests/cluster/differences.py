@@ -13,7 +13,8 @@ class Difference:
     """Something that not every kind of cluster offers.
 
     Args:
-        lacking: kinds of cluster that lack it: `sandboxed`, `plain`, or `given` for one that was handed in.
+        lacking: kinds of cluster that lack it: `sandboxed`, `plain`, `kind`, or `given` for one that was
+            handed in.
         reason: why, in one sentence.
     """
 
@@ -36,24 +37,27 @@ DIFFERENCES = {
         _lacking("plain"), "Without namespaces a program sees the processes of the host."
     ),
     "process nodes": Difference(
-        _lacking("given"), "Events about fields without effect and the table of fields are k8slab's own."
+        _lacking("given", "kind"),
+        "Events about fields without effect and the table of fields are k8slab's own.",
     ),
     "own file tree": Difference(
         _lacking("plain"), "Without namespaces volumes lie below a folder of the container."
     ),
     "storage of the kit": Difference(
-        _lacking("given"), "What it refuses, and in which words, is k8slab's own provisioner's."
+        _lacking("given", "kind"), "What it refuses, and in which words, is k8slab's own provisioner's."
     ),
     "load balancers": Difference(
-        _lacking("given"), "Only a cloud, or what plays one, gives a Service of that type an address."
+        _lacking("given", "kind"), "Only a cloud, or what plays one, gives a Service of that type an address."
     ),
     "ingress": Difference(
-        _lacking("given"), "A foreign cluster may have no ingress controller, or no default class."
+        _lacking("given", "kind"), "A foreign cluster may have no ingress controller, or no default class."
     ),
     "unenforced NetworkPolicies": Difference(
-        _lacking("given"), "A foreign cluster's network may enforce NetworkPolicies and then says nothing."
+        _lacking("given", "kind"),
+        "A foreign cluster's network may enforce NetworkPolicies and then says nothing.",
     ),
     "metrics": Difference(
-        _lacking("given"), "metrics.k8s.io is an add-on, which a foreign cluster may lack or have slower."
+        _lacking("given", "kind"),
+        "metrics.k8s.io is an add-on, which a foreign cluster may lack or have slower.",
     ),
 }

@@ -1,6 +1,7 @@
 """The real program kind against a played docker: what it makes of our configuration, and what it prints.
 
-Runs where a kind is on PATH or in the cache; no container engine is needed, and no container runs. Everything else about kind is tested against a stand-in of it.
+Runs where a kind is on PATH or in the cache; no container engine is needed, and no container runs.
+Everything else about kind is tested against a stand-in of it.
 """
 
 from __future__ import annotations
