@@ -182,7 +182,9 @@ def _remarks(cluster: dict[str, Any]) -> list[str]:
         what = "the machine was suspended" if each["suspended"] else "its processes were stopped"
         lines.append(f"asleep for {each['seconds']:.0f} s until {moment}: {what}")
     off = [each["name"] for each in cluster.get("machines") or [] if each["power"] == "off"]
-    return [*lines, *(f"{node} is powered off" for node in off)]
+    paused = [each["name"] for each in cluster.get("machines") or [] if each["power"] == "paused"]
+    lines += [f"{node} is powered off" for node in off]
+    return [*lines, *(f"{node} is paused" for node in paused)]
 
 
 def _status(name: str) -> dict[str, Any]:

@@ -65,6 +65,21 @@ def on(node: Node, name: Name = "default") -> None:
     _act(name, "on", node)
 
 
+@node_commands.command()
+def pause(node: Node, name: Name = "default") -> None:
+    """Freeze a node, as a machine that hangs; `on` lets it go on. On kind only."""
+    _act(name, "pause", node)
+
+
+@node_commands.command()
+def containers(node: Node, name: Name = "default") -> None:
+    """Show what a node's container runtime has, past the API server: `crictl ps --all`. On kind only."""
+    from k8slab.clusters import running_cluster
+    from k8slab.session.nodes import containers_of
+
+    print(containers_of(running_cluster(name), node))
+
+
 @node_commands.command("kill-agent")
 def kill_agent(node: Node, name: Name = "default") -> None:
     """Kill what plays a node's kubelet, and keep it down; its containers run on."""

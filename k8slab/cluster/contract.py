@@ -78,6 +78,25 @@ class ClusterNode:
 
 
 @dataclass(frozen=True)
+class NodeContainer:
+    """One container as a node's runtime names it: a row of `crictl ps --all`.
+
+    Args:
+        container: its id.
+        name: its name in its Pod.
+        pod: its Pod, as `namespace/name`.
+        state: such as `running` or `exited`.
+        attempt: how often it was started before.
+    """
+
+    container: str
+    name: str
+    pod: str
+    state: str
+    attempt: int
+
+
+@dataclass(frozen=True)
 class StoredValue:
     """What etcd holds under one key.
 
@@ -173,6 +192,24 @@ class Cluster(ABC):
             ClusterStateError: there is no such node, or this backend cannot.
         """
         raise self._no_machines(action.replace("_", " "))
+
+    def node_name(self, name: str) -> str:
+        """The full name of a node; on kind `worker-2` is short for the one that kind gave it."""
+        return name
+
+    def node_containers(self, name: str) -> tuple[NodeContainer, ...]:
+        """What a node's container runtime runs and ran, past the API server: `crictl ps --all` there.
+
+        Raises:
+            ClusterStateError: there is no such node, it is off, or this backend has no such runtime.
+        """
+        raise ClusterStateError(
+            f"On the backend {self.backend} no crictl reaches a node's container runtime.",
+            "On kind it does. Here the runtime's containers are processes: lab.components, and `ps` on this"
+            " machine, show them."
+            if self.backend == "embedded"
+            else "Ask whoever runs that cluster.",
+        )
 
     def add_node(self) -> ClusterNode:
         """Start one more worker node; it registers itself within seconds.

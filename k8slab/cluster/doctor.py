@@ -82,7 +82,7 @@ def examine() -> list[Finding]:
         ("your own images", _images),
     )
     findings = [_checked(subject, check) for subject, check in checks]
-    return [*findings, *_kind(), *(_front_end(package) for package in FRONT_END)]
+    return [*findings, *_kind_checked(), *(_front_end(package) for package in FRONT_END)]
 
 
 def rendered(findings: Sequence[Finding]) -> str:
@@ -192,22 +192,30 @@ def _disk(subject: str, folder: Path) -> Finding:
     return Finding(subject, "ok", seen)
 
 
+def _kind_checked() -> list[Finding]:
+    try:
+        return _kind()
+    except LabError as error:
+        return [Finding("kind", "warn", error.message, error.cure)]
+
+
 def _kind() -> list[Finding]:
     """kind and what of its engine keeps it from working, one cure each; nothing of it stops the lab."""
     from k8slab.cluster.container_engine import find_engine
     from k8slab.cluster.kind import kind_can_run
     from k8slab.cluster.kind_faults import engine_cure, faults
 
-    runs, why = kind_can_run()
     engine, seen = find_engine()
     if engine is None:
-        cure = engine_cure(seen)
-        return [Finding("kind", "ok", f"not used: {why}; the embedded backend needs no containers", cure)]
-    state: State = "ok" if runs else "warn"
+        unused = f"not used: {seen}; the embedded backend needs no containers"
+        return [Finding("kind", "ok", unused, engine_cure(seen))]
+    runs, why = kind_can_run()
+    cure = (
+        f"Put kind on PATH, or let it be built. {GO_CURE}" if not runs and "the program kind" in why else ""
+    )
     first = why if runs else f"not used: {why}; the embedded backend needs no containers"
-    cure = "" if runs or "kind" not in why else GO_CURE if "not installed" in why else ""
     return [
-        Finding("kind", state, first, cure),
+        Finding("kind", "ok" if runs else "warn", first, cure),
         *(Finding(f"kind: {each.subject}", "warn", each.seen, each.cure) for each in faults(engine)),
     ]
 

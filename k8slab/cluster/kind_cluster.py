@@ -10,7 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from k8slab.cluster.contract import Cluster, ClusterNode, ClusterProcess, NodeAction, ProcessAction, Reality
+from k8slab.cluster.contract import (
+    Cluster,
+    ClusterNode,
+    ClusterProcess,
+    NodeAction,
+    NodeContainer,
+    ProcessAction,
+    Reality,
+)
 from k8slab.cluster.kind_command import Kind
 from k8slab.cluster.kind_configuration import LOOPBACK
 from k8slab.cluster.kind_journal import Held, KindJournal, kind_lock, kind_name, remove, settled
@@ -168,6 +176,15 @@ class KindCluster(Cluster):
             self.parts.all(fresh=True)
         return next(each for each in self.nodes() if each.name == machine.name)
 
+    def node_name(self, name: str) -> str:
+        with contextlib.suppress(LabError):
+            return self.machines.find(name).name
+        return name
+
+    def node_containers(self, name: str) -> tuple[NodeContainer, ...]:
+        with self._engine_named():
+            return tuple(_container(each) for each in self.machines.containers_of(self.machines.find(name)))
+
     def close(self) -> None:
         """Nothing is held: a kind cluster stays until `delete`."""
 
@@ -244,6 +261,15 @@ class KindCluster(Cluster):
                 f"{self._journal.engine} does not do what the lab asks of it: {error.message}",
                 f"Look whether `{self._journal.engine} ps --all` shows the nodes of {kind_name(self.name)}.",
             ) from error
+
+
+def _container(listed: dict[str, Any]) -> NodeContainer:
+    """A container of `crictl ps --output json`."""
+    labels, metadata = listed.get("labels") or {}, listed.get("metadata") or {}
+    pod = f"{labels.get('io.kubernetes.pod.namespace', '')}/{labels.get('io.kubernetes.pod.name', '')}"
+    state = str(listed.get("state", "")).removeprefix("CONTAINER_").lower()
+    attempt = int(metadata.get("attempt") or 0)
+    return NodeContainer(str(listed.get("id", "")), str(metadata.get("name", "")), pod, state, attempt)
 
 
 def _held(what: str, name: str, node: str) -> Held:

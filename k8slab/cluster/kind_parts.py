@@ -175,7 +175,7 @@ class Parts:
                     f"{part.name} to be {wanted}",
                     CHANGE_SECONDS,
                     last,
-                    f"Look at it with `k8slab node crictl {part.machine.short}`.",
+                    f"Look at it with `k8slab node containers {part.machine.short}`.",
                 )
             time.sleep(0.2)
 

@@ -14,15 +14,17 @@ from k8slab.session.plain_words import in_plain_words
 
 READY_SECONDS = 60.0
 
-Verb = Literal["add", "remove", "off", "on", "kill-agent", "start-agent"]
+Verb = Literal["add", "remove", "off", "on", "pause", "kill-agent", "start-agent"]
 
-_MACHINE: dict[str, NodeAction] = {"off": "power_off", "on": "power_on", "remove": "remove"}
+_MACHINE: dict[str, NodeAction] = {"off": "power_off", "on": "power_on", "remove": "remove", "pause": "pause"}
 _SAID = {
     "off": "{name} has lost its power: agent, runtime and every process of its Pods are gone, and nobody told"
     " the API server. `kubectl get nodes -w` shows when it notices.",
     "on": "{name} boots: `kubectl get events --field-selector involvedObject.name={name}` tells it.",
     "remove": "{name} is gone, machine and Node. Its Pods' controllers replace what ran there; draining a"
     " node first moves them before it goes.",
+    "pause": "{name} stands still, as a machine that hangs: nothing of it answers, and nothing has ended."
+    " Powering it on lets it go on.",
     "kill-agent": "The agent of {name} was killed and stays down; its containers run on, and nobody"
     " reports on them.",
     "start-agent": "The agent of {name} was started; it takes up the containers that it finds.",
@@ -73,6 +75,14 @@ class Node:
         """Switch it on again; it boots with its disk as it was."""
         return self._do("on")
 
+    def pause(self) -> Text:
+        """Freeze it, as a machine that hangs; `power_on` lets it go on. On kind only."""
+        return self._do("pause")
+
+    def containers(self) -> Table:
+        """What its container runtime says, past the API server: `crictl ps --all`. On kind only."""
+        return containers_of(self._guard.cluster, self.name)
+
     def kill_agent(self) -> Text:
         """Kill what plays its kubelet, and keep it down; its containers run on."""
         return self._do("kill-agent")
@@ -111,6 +121,7 @@ def act(guard: Guard, verb: Verb, name: str = "") -> str:
         node = guard.change_node("add")
         seconds = _wait_ready(guard, node.name)
         return f"{node.name} has joined the cluster and is Ready after {seconds:.1f} s."
+    name = guard.cluster.node_name(name)
     if verb in ("kill-agent", "start-agent"):
         _find(guard.cluster, name)
         guard.change_process(f"{name}-agent", "kill" if verb == "kill-agent" else "start")
@@ -121,10 +132,20 @@ def act(guard: Guard, verb: Verb, name: str = "") -> str:
 
 def table_of(cluster: Cluster, name: str = "") -> Table:
     """The worker nodes as machines, or one of them."""
+    name = cluster.node_name(name) if name else ""
     nodes = [each for each in cluster.nodes() if not name or each.name == name]
     rows = tuple((each.name, each.power, each.agent, each.runtime) for each in nodes)
     empty = f"There is no node {name}." if name else f"The backend {cluster.backend} has no machines in hand."
     return Table(("NODE", "POWER", "AGENT", "RUNTIME"), rows, empty=empty)
+
+
+def containers_of(cluster: Cluster, name: str) -> Table:
+    """The containers that a node's container runtime has, running or not."""
+    rows = tuple(
+        (each.container[:13], each.name, each.state, str(each.attempt), each.pod)
+        for each in cluster.node_containers(name)
+    )
+    return Table(("CONTAINER", "NAME", "STATE", "ATTEMPT", "POD"), rows, empty=f"{name} has no containers.")
 
 
 def _find(cluster: Cluster, name: str) -> ClusterNode:

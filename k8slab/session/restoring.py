@@ -29,7 +29,7 @@ def bring_back(guard: Guard, progress: Progress) -> None:
     """
     answer_again(guard, progress)
     cluster = guard.cluster
-    off = [each.name for each in cluster.nodes() if each.power == "off"]
+    off = [each.name for each in cluster.nodes() if each.power != "on"]
     without_power = {f"{name}-{part}" for name in off for part in ("agent", "runtime")}
     down = [name for name in _down(guard) if name not in without_power]
     if down:

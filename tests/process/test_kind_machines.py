@@ -57,6 +57,14 @@ def test_a_node_is_paused_and_goes_on(cluster: KindCluster, stand_ins: StandIns)
     assert cluster.node(WORKER, "power_on").power == "on"
 
 
+def test_what_a_nodes_runtime_has_is_shown(cluster: KindCluster) -> None:
+    found = {each.name: each for each in cluster.node_containers("control-plane")}
+    assert set(found) == set(kind_parts.COMPONENTS)
+    assert found["etcd"].state == "running"
+    assert cluster.node_containers("worker-1") == ()
+    assert cluster.node_name("worker-1") == WORKER
+
+
 def test_a_container_of_the_same_name_that_is_not_ours_is_not_touched(
     cluster: KindCluster, stand_ins: StandIns
 ) -> None:
