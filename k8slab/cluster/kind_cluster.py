@@ -42,6 +42,15 @@ OWNER_MARKER = "k8slab-owner"
 
 REACH_SECONDS = 0.3
 
+EXTRAS = {
+    "kubectl top": "it works once metrics-server is applied, with its flag --kubelet-insecure-tls",
+    "ingress controller": "an Ingress gets an address once one is applied, such as Contour or Traefik;"
+    " ports 80 and 443 of the control-plane node are mapped for it",
+    "load balancers": "a Service of that type stays <pending> until the program cloud-provider-kind runs"
+    " beside the cluster; its NodePort works without",
+}
+"""What kind has not, and what a learner can apply. k8slab fetches none of it."""
+
 
 class KindCluster(Cluster):
     """A running kind cluster that k8slab made.
@@ -96,6 +105,8 @@ class KindCluster(Cluster):
             Reality("images", False, "pulled from their registries; the kit's own are built and loaded"),
             Reality("network", False, "kind's own network plugin, kindnet"),
             Reality("kube-proxy", False, "the real kube-proxy"),
+            Reality("NodePorts", False, "real; some are mapped to 127.0.0.1 of this machine: lab.url(...)"),
+            *(Reality(part, False, f"not part of kind: {sentence}") for part, sentence in EXTRAS.items()),
         )
 
     def url(self, address: str, port: int) -> str | None:

@@ -111,7 +111,8 @@ def kind_configuration(
 
 
 def _node(place: int, name: str, ports: dict[str, int], image: str) -> dict[str, Any]:
-    labels = {NAME_LABEL: short_name(name)}
+    # `ingress-ready` is what ingress controllers for kind ask of the node whose ports are mapped.
+    labels = {NAME_LABEL: short_name(name)} | ({} if place else {"ingress-ready": "true"})
     if place:
         labels |= zone_labels(short_name(name))
     node: dict[str, Any] = {
