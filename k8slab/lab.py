@@ -136,10 +136,14 @@ class Lab(Practice):
         return self._session.namespace
 
     @in_plain_words
-    def map(self) -> Any:
-        """The live map of the chapter's namespace. Running the cell again replaces it."""
+    def map(self, layers: Sequence[str] = ()) -> Any:
+        """The live map of the chapter's namespace. Running the cell again replaces it.
+
+        Args:
+            layers: what else it draws: `ingress`, `volumes`, `configuration`, `limits`.
+        """
         self._live()
-        return self._views.map()
+        return self._views.map(layers)
 
     @in_plain_words
     def graph(self) -> Any:

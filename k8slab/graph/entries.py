@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from k8slab.graph.escape import plain
@@ -17,6 +17,7 @@ OWNERS = ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "ReplicationCo
 """Kinds that are drawn as owners."""
 
 PLAYED_BY = "k8slab.dev/played-by"
+REVISION = "deployment.kubernetes.io/revision"
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
 
@@ -48,7 +49,7 @@ def node_entry(node: Object, slot: int, played: Mapping[str, str]) -> Entry:
     }
 
 
-def owner_entry(model: Model, owner: Object, slot: int, note: str) -> Entry:
+def owner_entry(model: Model, owner: Object, slot: int, note: str, badges: Iterable[str] = ()) -> Entry:
     """An owner of the scene: what it wants against what there is.
 
     Args:
@@ -56,6 +57,7 @@ def owner_entry(model: Model, owner: Object, slot: int, note: str) -> Entry:
         owner: the object.
         slot: where it stands.
         note: what it did last; empty if nothing was seen.
+        badges: sentences on what else acts on it, such as an autoscaler.
     """
     pods = model.pods_of(str(owner["metadata"]["uid"]))
     wants = wish_of(owner)
@@ -75,11 +77,29 @@ def owner_entry(model: Model, owner: Object, slot: int, note: str) -> Entry:
         "terminating": sum(pod.look == "terminating" for pod in pods),
         "owner": above if model.object(above) is not None else "",
         "note": note,
+        "revision": revision_of(owner),
+        "badges": list(badges),
     }
 
 
-def service_entry(model: Model, service: Object, slot: int, played: Mapping[str, str]) -> Entry:
-    """A Service of the scene: its address, and how many of its endpoints get requests."""
+def revision_of(owner: Object) -> str:
+    """The number of a rollout, as `kubectl rollout history` counts them; empty where there is none."""
+    return plain((owner["metadata"].get("annotations") or {}).get(REVISION, ""), 20)
+
+
+def service_entry(
+    model: Model, service: Object, slot: int, played: Mapping[str, str], selects: int = 0, hint: str = ""
+) -> Entry:
+    """A Service of the scene: its address, and how many of its endpoints get requests.
+
+    Args:
+        model: the graph.
+        service: the object.
+        slot: where it stands.
+        played: sentences for what is played; `services` is said of every Service.
+        selects: how many Pods its selector matches.
+        hint: why it matches none, if that can be said.
+    """
     metadata, spec = service["metadata"], service.get("spec", {})
     states = list(model.endpoints.of(model.service_key(str(metadata["uid"]))).values())
     selector = spec.get("selector") or {}
@@ -91,6 +111,8 @@ def service_entry(model: Model, service: Object, slot: int, played: Mapping[str,
         "total": len(states) - states.count("terminating"),
         "played": played.get("services", ""),
         "selector": plain(", ".join(f"{key}={value}" for key, value in selector.items())),
+        "selects": selects,
+        "hint": hint,
     }
 
 

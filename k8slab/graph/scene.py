@@ -8,7 +8,7 @@ difference between them costs little.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from k8slab.graph.components import Components
@@ -23,9 +23,11 @@ from k8slab.graph.entries import (
     pod_entry,
     service_entry,
 )
+from k8slab.graph.escape import plain
 from k8slab.graph.ghosts import Ghosts
 from k8slab.graph.layout import Layout
 from k8slab.graph.model import Model
+from k8slab.graph.resources import LAYERS
 from k8slab.graph.story import Story, removed_labels
 from k8slab.mirror.changes import Change, controller_of
 from k8slab.mirror.lives import Lives, wish_of
@@ -46,15 +48,22 @@ class SceneBuilder:
         backend: one sentence on what the cluster runs on.
         played: what is played, in words: `services` for every Service, `nodes` for Nodes that do not say
             themselves (annotation `k8slab.dev/played-by`).
+        layers: names of the layers that are on from the start.
     """
 
     def __init__(
-        self, namespace: str, title: str = "", backend: str = "", played: Mapping[str, str] | None = None
+        self,
+        namespace: str,
+        title: str = "",
+        backend: str = "",
+        played: Mapping[str, str] | None = None,
+        layers: Iterable[str] = (),
     ) -> None:
         self._lock = threading.RLock()
         self._namespace = namespace
         self._title, self._backend, self._played = title, backend, dict(played or {})
-        self._badge: dict[str, Any] = {"state": "reconnecting", "since": 0.0}
+        self._badge: dict[str, Any] = {"state": "reconnecting", "since": 0.0, "note": ""}
+        self._layers = {name: name in layers for name in LAYERS}
         self._model = Model()
         self._layout = Layout()
         self._lives = Lives()
@@ -113,15 +122,26 @@ class SceneBuilder:
         with self._lock:
             self._story.announce(verb, pod, moment)
 
-    def set_badge(self, state: str, since: float) -> None:
+    def set_badge(self, state: str, since: float, note: str = "") -> None:
         """Say how fresh the picture is.
 
         Args:
             state: `live`, `reconnecting` or `stale`.
             since: since when, in epoch seconds.
+            note: what else has to be said of it, such as what this user may not see.
         """
         with self._lock:
-            self._badge = {"state": state, "since": since}
+            self._badge = {"state": state, "since": since, "note": plain(note)}
+
+    def set_layer(self, name: str, on: bool) -> None:
+        """Draw a layer, or draw it no more.
+
+        Args:
+            name: a key of `LAYERS`.
+            on: whether it is drawn.
+        """
+        with self._lock:
+            self._layers = {**self._layers, name: on}
 
     def scene(self, moment: float) -> Scene:
         """The scene as it is now.
@@ -142,6 +162,8 @@ class SceneBuilder:
                 "moment": moment,
                 "changes": self._changes,
                 "badge": self._badge,
+                "shown": {"pods": len(self._parts["pods"]), "of": len(self._parts["pods"])},
+                "layers": self._layers,
                 **{section: dict(self._parts[section]) for section in SECTIONS},
                 "components": self._components.entries(self._badge["state"] == "live"),
                 "story": list(self._story.entries),

@@ -33,6 +33,7 @@ DEFAULT_KINDS = (
     "statefulsets",
     "daemonsets",
     "jobs",
+    "cronjobs",
 )
 """What the map draws without layers."""
 
@@ -95,11 +96,30 @@ class Mirror:
             self._verified = float("-inf")
             self._reflectors = tuple(self._reflector(plural) for plural in self._kinds)
             self._dispatcher.start()
-            for reflector in self._reflectors:
-                name = f"k8slab-mirror-{reflector.kind.plural}"
-                self._threads.append(threading.Thread(target=reflector.run, name=name, daemon=True))
-            for thread in self._threads:
-                thread.start()
+            self._run(self._reflectors)
+
+    def follow(self, kinds: Sequence[str]) -> None:
+        """Follow further kinds from now on; those that are followed already are passed over.
+
+        Args:
+            kinds: plural names, as in `cluster.api.KINDS`.
+        """
+        with self._changing:
+            fresh = tuple(plural for plural in dict.fromkeys(kinds) if plural not in self._kinds)
+            self._kinds += fresh
+            if self._threads:
+                added = tuple(self._reflector(plural) for plural in fresh)
+                self._reflectors += added
+                self._run(added)
+
+    def _run(self, reflectors: Sequence[Reflector]) -> None:
+        threads = [
+            threading.Thread(target=each.run, name=f"k8slab-mirror-{each.kind.plural}", daemon=True)
+            for each in reflectors
+        ]
+        self._threads += threads
+        for thread in threads:
+            thread.start()
 
     def stop(self) -> None:
         """Follow no more: afterwards no thread and no connection of the mirror is left; at most 2 s.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
 from k8slab.cluster.answering import away
-from k8slab.errors import ClusterStateError
+from k8slab.errors import ClusterStateError, LabError
+from k8slab.graph.resources import LAYERS
 from k8slab.graph.scene import SceneBuilder
 from k8slab.mirror.changes import Change
 from k8slab.session.session import Session
@@ -41,9 +42,12 @@ class LabScene:
             backend_sentence(cluster.backend, cluster.isolation),
         )
         marks = {part: "played by k8slab" for part, sentence in words.items() if sentence}
-        self._make: Callable[[], SceneBuilder] = partial(SceneBuilder, *facts, marks)
-        self._builder = self._make()
-        self._badge: tuple[str, float] = ("reconnecting", time.time())
+        self._make: Callable[[Iterable[str]], SceneBuilder] = partial(SceneBuilder, *facts, marks)
+        self._layers = dict.fromkeys(session.chapter.layers, True)
+        for name in self._layers:
+            session.mirror.follow(LAYERS[name])
+        self._builder = self._make(self._layers)
+        self._badge: tuple[str, float, str] = ("reconnecting", time.time(), "")
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[], None]] = []
         self._stopping = threading.Event()
@@ -75,10 +79,28 @@ class LabScene:
         """Say that the learner is about to do something to a Pod: kill, force_kill or crash."""
         self._builder.announce(_VERBS[verb], uid, time.time())
 
+    def set_layer(self, name: str, on: bool) -> None:
+        """Draw a layer of the map, or draw it no more; what it needs is followed from then on.
+
+        Args:
+            name: `ingress`, `volumes`, `configuration` or `limits`.
+            on: whether it is drawn.
+
+        Raises:
+            LabError: there is no such layer.
+        """
+        if name not in LAYERS:
+            raise LabError(f"The map has no layer {name!r}.", f"It has: {', '.join(LAYERS)}.")
+        if on:
+            self._session.mirror.follow(LAYERS[name])
+        self._layers[name] = on
+        self._builder.set_layer(name, on)
+        self._tell()
+
     def forget(self) -> None:
         """Begin anew with what is there now, as after a reset: no story, no recovery, no ghosts."""
         self._session.mirror.unlisten(self._heard)
-        self._builder = self._make()
+        self._builder = self._make([name for name, on in self._layers.items() if on])
         self._builder.set_badge(*self._badge)
         self._session.mirror.listen(self._heard)
         self._tell()
@@ -112,8 +134,8 @@ class LabScene:
             # An API server that has lost etcd keeps its watches open and has nothing to tell.
             state, since = "stale", self._badge[1] if self._badge[0] == "stale" else time.time()
         before = self._badge
-        self._badge = (state, since)
-        self._builder.set_badge(state, since)
+        self._badge = (state, since, status.message)
+        self._builder.set_badge(*self._badge)
         return before != self._badge
 
     def _is_cut_off(self) -> bool:

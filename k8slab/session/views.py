@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from k8slab.session.actions import ButtonActions, PodActions
@@ -52,12 +52,18 @@ class Views:
         self._traffic: dict[str, Requests] = {}
         self._open: dict[str, Any] = {}
 
-    def map(self) -> Any:
-        """The live map; a new one closes the one before."""
+    def map(self, layers: Iterable[str] = ()) -> Any:
+        """The live map; a new one closes the one before.
+
+        Args:
+            layers: names of layers to switch on.
+        """
         from k8slab.widgets.live_map import LiveMap
 
-        key = self._key("map")
-        live_map = self._keep(key, LiveMap(self._source(), self._buttons(), key))
+        key, source = self._key("map"), self._source()
+        for name in layers:
+            source.set_layer(name, True)
+        live_map = self._keep(key, LiveMap(source, self._buttons(), key))
         self.arm()
         return live_map
 

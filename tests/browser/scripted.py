@@ -113,7 +113,9 @@ def first_scene() -> Scene:
         "backend": "embedded: containers are processes of this machine",
         "moment": now,
         "changes": 12,
-        "badge": {"state": "live", "since": now - 60},
+        "badge": {"state": "live", "since": now - 60, "note": ""},
+        "shown": {"pods": 5, "of": 5},
+        "layers": dict.fromkeys(("ingress", "volumes", "configuration", "limits"), False),
         "nodes": nodes,
         "owners": {
             "rs": {
@@ -126,6 +128,8 @@ def first_scene() -> Scene:
                 "terminating": 1,
                 "owner": "",
                 "note": "saw 2, made 1, 0.7 s ago",
+                "revision": "",
+                "badges": [],
             }
         },
         "services": {
@@ -137,10 +141,17 @@ def first_scene() -> Scene:
                 "total": 4,
                 "played": "kube-proxy played by k8slab",
                 "selector": "app=web",
+                "selects": 4,
+                "hint": "",
             }
         },
         "pods": pods,
+        "groups": {},
         "edges": edges,
+        "mismatches": {},
+        "resources": {},
+        "links": {},
+        "limits": {},
         "components": components,
         "story": story,
         "recovery": {
@@ -203,8 +214,78 @@ def busy_scene() -> Scene:
     for name, uid, state in lines:
         scene["edges"][f"{name} {uid}"] = {"service": name, "pod": uid, "state": state}
     scene["components"]["kube-scheduler"]["state"] = "stopped"
-    scene["badge"] = {"state": "reconnecting", "since": now - 5}
+    scene["badge"] = {"state": "reconnecting", "since": now - 5, "note": ""}
     scene["recovery"].update(healed=None, heir="", phases=[])
+    return scene
+
+
+def layered_scene() -> Scene:
+    """Every layer is on: an Ingress, a claim, configuration, limits, what does not match."""
+    scene = first_scene()
+    scene["layers"] = dict.fromkeys(scene["layers"], True)
+    scene["resources"] = {
+        "ing": resource("Ingress", "ingress", "web", 0, "10.7.192.1", note="web.example.org/, /api"),
+        "missing/Service/shop": resource("Service", "ingress", "shop", 0, "missing", "failed"),
+        "pvc": resource("PersistentVolumeClaim", "volumes", "data", 0, "Bound", note="1Gi, local-path"),
+        "pvc2": resource("PersistentVolumeClaim", "volumes", "archive", 1, "Pending", "starting",
+                         "waits for the first Pod that uses it (WaitForFirstConsumer)"),
+        "cm": resource("ConfigMap", "configuration", "settings", 0, "2 keys"),
+        "sec": resource("Secret", "configuration", "password", 1, "Opaque"),
+        "missing/ConfigMap/colours": resource("ConfigMap", "configuration", "colours", 2, "missing",
+                                              "failed", "1 Pod names it"),
+    }  # fmt: skip
+    lines = [("ing", "svc", "routes", "/"), ("ing", "missing/Service/shop", "routes", "/shop"),
+             ("p3", "pvc", "mounts", "as volume data"), ("p4", "cm", "reads", "all of it as environment"),
+             ("p5", "cm", "mounts", "as volume settings"), ("p3", "sec", "reads", "PASSWORD"),
+             ("p4", "missing/ConfigMap/colours", "mounts", "as volume colours")]  # fmt: skip
+    scene["links"] = {
+        f"{start} {end}": {"from": start, "to": end, "relation": relation, "text": text}
+        for start, end, relation, text in lines
+    }
+    scene["limits"] = {
+        "quota": {"name": "small", "slot": 0, "text": "pods 5 of 5, requests.cpu 300m of 1", "full": True}
+    }
+    scene["owners"]["rs"].update(
+        revision="2", badges=["HorizontalPodAutoscaler web keeps 2 to 5: cpu 40 % of 50 %"]
+    )
+    scene["mismatches"] = {
+        "svc p2": {"service": "svc", "pod": "p2", "kind": "no-endpoint", "why": "it has no address yet"},
+    }
+    return scene
+
+
+def resource(
+    kind: str, layer: str, name: str, slot: int, state: str, look: str = "running", note: str = ""
+) -> dict[str, Any]:
+    """One resource of a layer."""
+    return {"kind": kind, "layer": layer, "name": name, "slot": slot, "state": state, "look": look,
+            "note": note}  # fmt: skip
+
+
+def grouped_scene() -> Scene:
+    """A crowd: groups of Pods on three nodes, two that are not well drawn one by one, a Service to groups."""
+    scene = first_scene()
+    kept = {uid: scene["pods"][uid] for uid in ("p1", "p5")}
+    scene["pods"] = {
+        **kept,
+        "q1": pod("web-crash", "n2", 2, "failed", status="CrashLoopBackOff", restarts=7),
+    }
+    scene["edges"] = {key: edge for key, edge in scene["edges"].items() if edge["pod"] in scene["pods"]}
+    looks = [{"running": 120}, {"running": 90, "not-ready": 4}, {"running": 24, "starting": 6}]
+    scene["groups"] = {
+        f"n{number}/rs": {
+            "node": f"n{number}",
+            "owner": "rs",
+            "name": "web",
+            "kind": "ReplicaSet",
+            "slot": 0,
+            "count": sum(counts.values()),
+            "look": next((look for look in ("not-ready", "starting") if look in counts), "running"),
+            "looks": counts,
+        }
+        for number, counts in enumerate(looks, 1)
+    }
+    scene["shown"] = {"pods": 3, "of": 247}
     return scene
 
 
