@@ -15,6 +15,7 @@ import atexit
 import shlex
 import sys
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from k8slab import manifests
