@@ -38,6 +38,10 @@ class Ghosts:
         """How many ghosts a controller has."""
         return self._owners[owner]
 
+    def next_fade(self) -> float | None:
+        """When the next ghost's time is over, in epoch seconds; None without ghosts."""
+        return min((gone + GHOST_SECONDS for _, gone in self._ghosts.values()), default=None)
+
     def fade(self, moment: float) -> list[tuple[str, str]]:
         """Forget the ghosts whose time is over.
 

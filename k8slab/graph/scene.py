@@ -143,6 +143,11 @@ class SceneBuilder:
         with self._lock:
             self._layers = {**self._layers, name: on}
 
+    def next_fade(self) -> float | None:
+        """When the picture changes by itself next, as a ghost fades, in epoch seconds; None if it will not."""
+        with self._lock:
+            return self._ghosts.next_fade()
+
     def scene(self, moment: float) -> Scene:
         """The scene as it is now.
 

@@ -125,11 +125,11 @@ class Recording:
 
 
 def merged(changes: Sequence[Change], notes: Sequence[Act | Freshness]) -> Iterator[Entry]:
-    """Changes in their order, with each note before the first change that came later than it."""
+    """Changes in their order, with each note before the first change that came no earlier."""
     waiting = sorted(notes, key=lambda note: note.moment)
     position = 0
     for change in changes:
-        while position < len(waiting) and waiting[position].moment < change.moment:
+        while position < len(waiting) and waiting[position].moment <= change.moment:
             yield waiting[position]
             position += 1
         yield change

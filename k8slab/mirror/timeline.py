@@ -221,7 +221,7 @@ def _follow(present: dict[str, Change], change: Change) -> None:
 
 
 def _belongs(change: Change, namespace: str) -> bool:
-    """Whether a change is of a namespace, of the cluster or of the control plane; all are, if none is named."""
+    """Whether a change is of a namespace, the cluster or the control plane; all are if none is named."""
     where = change.object["metadata"].get("namespace", "")
     control_plane = where == "kube-system" and change.kind == "Pod"
     return not namespace or control_plane or where in ("", namespace)
