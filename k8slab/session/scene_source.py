@@ -5,20 +5,24 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from k8slab.cluster.answering import away
 from k8slab.errors import ClusterStateError, LabError
+from k8slab.graph.replay import replay
 from k8slab.graph.resources import LAYERS
 from k8slab.graph.scene import SceneBuilder
 from k8slab.mirror.changes import Change
+from k8slab.mirror.recording import About, Recording
 from k8slab.session.session import Session
 
 TICK = 1.0
 """Seconds between two looks at what changes without a change: how fresh the mirror is, ghosts that fade."""
 
-_VERBS = {"kill": "delete", "force_kill": "delete", "crash": "crash"}
+VERBS = {"kill": "delete", "force_kill": "delete", "crash": "crash"}
+"""What the buttons' verbs are called in announcements."""
 
 
 class LabScene:
@@ -43,6 +47,7 @@ class LabScene:
         )
         marks = {part: "played by k8slab" for part, sentence in words.items() if sentence}
         self._make: Callable[[Iterable[str]], SceneBuilder] = partial(SceneBuilder, *facts, marks)
+        self._about = About(facts[1], facts[0], facts[2], marks)
         self._layers = dict.fromkeys(session.chapter.layers, True)
         for name in self._layers:
             session.mirror.follow(LAYERS[name])
@@ -77,7 +82,23 @@ class LabScene:
 
     def announce(self, uid: str, verb: str) -> None:
         """Say that the learner is about to do something to a Pod: kill, force_kill or crash."""
-        self._builder.announce(_VERBS[verb], uid, time.time())
+        moment = time.time()
+        self._session.timeline.announce(VERBS[verb], uid, moment)
+        self._builder.announce(VERBS[verb], uid, moment)
+
+    def recording(self) -> Recording:
+        """What happened since the session began or was reset, and what was there before."""
+        about = replace(self._about, since=self._session.since, until=time.time())
+        return self._session.timeline.recording(about)
+
+    def history(self) -> dict[str, Any]:
+        """The same as pictures, with the layers that are on: what the map plays as its history."""
+        return replay(self.recording(), self._layers)[0].as_json()
+
+    @property
+    def layers(self) -> dict[str, bool]:
+        """The layers that were ever asked for, and whether each is drawn."""
+        return dict(self._layers)
 
     def set_layer(self, name: str, on: bool) -> None:
         """Draw a layer of the map, or draw it no more; what it needs is followed from then on.
@@ -136,6 +157,7 @@ class LabScene:
         before = self._badge
         self._badge = (state, since, status.message)
         self._builder.set_badge(*self._badge)
+        self._session.timeline.freshness(state, since, time.time(), status.message)
         return before != self._badge
 
     def _is_cut_off(self) -> bool:

@@ -13,7 +13,7 @@ from k8slab.session.judge import ExerciseRun, Judge, PredictionRun
 from k8slab.session.reached import as_html, what_is_next
 from k8slab.session.recalling import RecapRun
 from k8slab.session.record_keeper import RecordKeeper
-from k8slab.session.scene_source import LabScene
+from k8slab.session.scene_source import VERBS, LabScene
 from k8slab.session.session import Session
 from k8slab.session.shown import (
     Exercise,
@@ -249,6 +249,8 @@ class Views:
         """Let the map's story say that it was you."""
         if self._scene is not None:
             self._scene.announce(uid, verb)
+        else:
+            self._session.timeline.announce(VERBS[verb], uid, time.time())
 
     def close(self) -> None:
         """Close every widget and stop every thread; at most a few seconds. Safe to call twice."""
