@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from k8slab.errors import LabError
 from k8slab.widgets.drawer import Drawer
+from k8slab.widgets.history_message import packed
 
 if TYPE_CHECKING:
     from k8slab.widgets.live_map import LiveMap
@@ -93,8 +94,12 @@ class MapRequests:
             thread.start()
 
     def _work(self, request: str, op: str, uid: str, container: str, verb: str) -> None:
+        buffers = None
         try:
-            state, text = "done", self._act(op, uid, container, verb)
+            if op == "history":
+                state, text, buffers = "done", "", [packed(self._map.history())]
+            else:
+                state, text = "done", self._act(op, uid, container, verb)
         except LabError as error:
             state, text = "refused", str(error)
         except Exception as error:  # shown to the learner in the map, and kept
@@ -104,7 +109,7 @@ class MapRequests:
             text = f"(the last {LONGEST_TEXT} of {len(text)} characters)\n{text[-LONGEST_TEXT:]}"
         with self._guard:
             self._threads.discard(threading.current_thread())
-        self._drawer.soon(lambda: self._answer(request, state, text, {}))
+        self._drawer.soon(lambda: self._answer(request, state, text, {}, buffers))
 
     def _act(self, op: str, uid: str, container: str, verb: str) -> str:
         actions = self._actions
@@ -125,9 +130,12 @@ class MapRequests:
             )
         return known[op](uid)
 
-    def _answer(self, request: str, state: str, text: str, more: dict[str, Any]) -> None:
+    def _answer(
+        self, request: str, state: str, text: str, more: dict[str, Any], buffers: list[bytes] | None = None
+    ) -> None:
         if not self._closed:
-            self._map.send({"request": request, "state": state, "text": text, "moment": time.time(), **more})
+            message = {"request": request, "state": state, "text": text, "moment": time.time(), **more}
+            self._map.send(message, buffers)
 
     def close(self) -> None:
         """Answer nothing more; threads that still work get 2 s together to end."""
