@@ -11,6 +11,7 @@ Between the two:
     to the browser    {"seq": n, "moment": t, "set": {...}, "drop": {...}}    one batch of changes
                       {"snapshot": picture}                                    to a view that saw a gap
                       {"request": id, "state": "working"|"done"|"refused"|"failed", "text": ...}
+                      {"request": id, "state": "done"} with a history as a buffer: gzipped JSON
     from the browser  {"op": ..., "uid": ..., "request": id, "container": ..., "verb": ...}
 """
 
@@ -39,7 +40,20 @@ SNAPSHOT_AT_LEAST = 10.0
 """Seconds after which it is written even if changes keep coming."""
 
 _FOLDER = Path(__file__).parent
-_SCRIPT_PARTS = ("geometry", "drawing", "panels", "toolbar")
+_SCRIPT_PARTS = (
+    "geometry",
+    "drawing",
+    "channel",
+    "changes",
+    "picture",
+    "viewport",
+    "menu",
+    "keys",
+    "panels",
+    "toolbar",
+    "replay",
+)
+_STYLE_PARTS = ("live_map", "live_map_view", "live_map_replay")
 
 
 class SceneSource(Protocol):
@@ -60,6 +74,11 @@ def script() -> str:
     return "\n".join((_FOLDER / name).read_text() for name in names)
 
 
+def style() -> str:
+    """How it looks, as one style sheet."""
+    return "\n".join((_FOLDER / f"{name}.css").read_text() for name in _STYLE_PARTS)
+
+
 class LiveMap(anywidget.AnyWidget):
     """A map of a cluster that follows it and can kill its Pods.
 
@@ -70,7 +89,7 @@ class LiveMap(anywidget.AnyWidget):
     """
 
     _esm = script()
-    _css = (_FOLDER / "live_map.css").read_text()
+    _css = style()
     snapshot = traitlets.Dict().tag(sync=True)
 
     def __init__(self, source: SceneSource, actions: MapActions, key: str = "map") -> None:
@@ -116,6 +135,18 @@ class LiveMap(anywidget.AnyWidget):
         if "snapshot" in state:
             state["snapshot"] = self.picture()
         return state
+
+    def history(self) -> dict[str, Any]:
+        """What happened so far, as a scene and frames: what the map plays when it goes into the past.
+
+        Raises:
+            LabError: the map's source keeps none.
+        """
+        history = getattr(self._source, "history", None)
+        if history is None:
+            raise LabError("This map keeps no history.")
+        found: dict[str, Any] = history()
+        return found
 
     def set_armed(self, armed: bool, reason: str = "") -> None:
         """Let the map's Kill buttons act, or make them wait; `lab.kill` is not concerned.

@@ -1,0 +1,198 @@
+// The drawing kept in the page: one group a uid, filled where it changed, so that a change of status costs little.
+
+const MOST_ANIMATIONS = 10;
+const ENTER = [{ opacity: 0, transform: "translateY(10px) scale(0.92)" }, { opacity: 1, transform: "none" }];
+const LEAVE = [{ opacity: 1 }, { opacity: 0 }];
+const EDGE_STATES = ["terminating", "not-ready", "ready"];
+const still = window.matchMedia?.("(prefers-reduced-motion: reduce)");
+let animations = 0;
+
+function animate(node, frames, options) {
+  if (still?.matches || animations >= MOST_ANIMATIONS || !node.animate) return Promise.resolve();
+  animations += 1;
+  return node.animate(frames, options).finished.catch(() => {}).finally(() => { animations -= 1; });
+}
+
+class Picture {
+  constructor(view) {
+    this.view = view;
+    this.svg = make("svg", { class: "k8-drawing", role: "group", "aria-label": "Services, nodes and Pods" });
+    this.desc = make("desc");
+    this.arrow = `k8-arrow-${(serial += 1)}`;
+    const defs = make("defs", {}, make("marker", { id: this.arrow, viewBox: "0 0 8 8", refX: 6, refY: 4, markerWidth: 8,
+      markerHeight: 8, orient: "auto" }, make("path", { d: "M0 0L8 4L0 8z", class: "k8-arrow-head" })));
+    this.layers = {};
+    this.svg.append(this.desc, defs);
+    for (const name of ["frame", "nodes", "edges", "services", "heirs", "pods", "ends"]) {
+      this.svg.append(this.layers[name] = make("g", { class: `k8-layer-${name}` }));
+    }
+    this.byState = {};
+    for (const state of EDGE_STATES) { // what gets requests lies over what leaves
+      this.layers.edges.append(this.byState[state] = make("g"));
+    }
+    this.groups = { nodes: new Map(), services: new Map(), pods: new Map() };
+    this.edges = new Map();
+    this.heirs = new Map();
+    this.kept = {};
+  }
+
+  /** Draw a scene at a width; `news` says what of it changed since. */
+  draw(scene, width, news) {
+    const { ruler } = this.view;
+    this.scene = scene;
+    const placed = news.all || news.places || this.plan?.collapsed;
+    if (placed) {
+      const kept = this.kept;
+      this.plan = arrange(scene, width, kept);
+      this.plan.arrow = this.arrow;
+      this.svg.setAttribute("width", this.plan.width);
+      this.svg.setAttribute("height", this.plan.height.toFixed(0));
+      this.halo = new Set(this.plan.heirs.map((heir) => heir.heir));
+    }
+    const plan = this.plan;
+    this.quiet = news.all || this.isBulk(plan);
+    if (placed || news.any("pods")) this.describe(scene, plan);
+    this.each("nodes", plan.nodes, news, placed, () => make("g", { class: "k8-node-group" }),
+      (group, uid) => drawNode(group, scene.nodes[uid], plan.nodes[uid], scene, ruler, plan.collapsed, uid),
+      () => plan.collapsed ? (serial += 1) : "");
+    this.each("services", plan.services, news, placed, () => make("g", { class: "k8-service-group", tabindex: "-1" }),
+      (group, uid) => drawService(group, scene.services[uid], plan.services[uid], ruler));
+    this.each("pods", plan.pods, news, placed, (uid) => make("g", { class: "k8-pod", tabindex: "0", role: "button",
+      "data-uid": uid, "aria-haspopup": "dialog" }), (group, uid) => this.drawOnePod(group, uid),
+    (uid) => `${this.halo.has(uid)} ${scene.pods[uid].heir in scene.pods}`);
+    if (placed) this.drawEdges(plan);
+    else for (const id of news.keys.edges) this.restate(id, scene.edges[id].state);
+    if (placed || news.scene) this.drawHeirs(scene, plan);
+    if (placed) this.layers.frame.replaceChildren(...this.drawFrame(scene, plan));
+  }
+
+  /** Whether so much comes and goes at once that movement would say nothing. */
+  isBulk(plan) {
+    const known = this.groups.pods;
+    let count = 0;
+    for (const uid of Object.keys(plan.pods)) if (!known.has(uid)) count += 1;
+    for (const uid of known.keys()) if (!plan.pods[uid]) count += 1;
+    return count > MANY_AT_ONCE;
+  }
+
+  describe(scene, plan) {
+    const pods = Object.values(scene.pods);
+    say(this.desc, `${Object.keys(plan.nodes).length} nodes, ${pods.length} Pods, ${pods.filter((p) => p.ready).length} of them ready.`);
+  }
+
+  drawFrame(scene, plan) {
+    const { lane, pad } = plan;
+    const parts = [words(plan.label.x, plan.label.y, "SERVICES", "k8-heading-svg"),
+      box(lane.x, lane.y, lane.w, lane.h, 12, "k8-lane"),
+      words(lane.x + 16, lane.y + (lane.beside ? 30 : 22), "Waiting for a node", "k8-word k8-soft")];
+    if (!Object.keys(scene.services).length) {
+      parts.push(words(pad + 96, plan.label.y, "none yet: nothing gives these Pods an address that stays", "k8-aside"));
+    }
+    const waiting = Object.values(scene.pods).some((pod) => !plan.nodes[pod.node]);
+    const y = lane.y + (lane.beside ? 30 : 54);
+    if (!waiting) parts.push(words(lane.left, y, this.view.ruler.fit("nobody: the scheduler has placed every Pod",
+      lane.x + lane.w - lane.left - 12, 13), "k8-aside k8-13"));
+    else if (lane.more) parts.push(words(lane.x + 16, lane.y + lane.h - 10, `and ${lane.more} more`, "k8-aside"));
+    return parts;
+  }
+
+  drawOnePod(group, uid) {
+    const { scene, view } = this;
+    const pod = scene.pods[uid];
+    group.setAttribute("class", `k8-pod k8-look-${pod.look}${view.toolbar.uid === uid ? " k8-chosen" : ""}`);
+    group.setAttribute("aria-label", `${describePod(pod, scene)}. Enter opens its toolbar.`);
+    drawPod(group, pod, this.plan.pods[uid], scene, view.ruler, view.now(), this.halo.has(uid));
+    if (pod.restarts > (group.restarts ?? pod.restarts) && !this.quiet) this.flash(group, this.plan.pods[uid]);
+    group.restarts = pod.restarts;
+  }
+
+  /** A restart lights the card up once. */
+  flash(group, { x, y, w, h }) {
+    const light = box(x, y, w, h, 10, "k8-flash");
+    group.append(light);
+    animate(light, [{ opacity: 0.7 }, { opacity: 0 }], { duration: 900, easing: "ease-out" }).then(() => light.remove());
+  }
+
+  /** One group a uid: made when it comes, filled when it changed, faded when it goes. */
+  each(layer, places, news, placed, create, fill, extra = () => "") {
+    const groups = this.groups[layer];
+    for (const uid of placed ? Object.keys(places) : news.keys[layer]) {
+      if (!places[uid]) continue;
+      let group = groups.get(uid);
+      const fresh = !group;
+      if (fresh) {
+        group = create(uid);
+        groups.set(uid, group);
+        this.layers[layer].append(group);
+      }
+      const { x, y, w, h } = places[uid];
+      const signature = `${x} ${y} ${w} ${h} ${places[uid].foot} ${extra(uid)}`;
+      if (group.signature !== signature || news.has(layer, uid) || (news.owned && layer === "pods")) {
+        group.signature = signature;
+        fill(group, uid);
+      }
+      if (fresh && !this.quiet) animate(group, ENTER, { duration: 400, easing: "ease-out" });
+    }
+    if (!placed) return;
+    for (const [uid, group] of groups) {
+      if (places[uid]) continue;
+      groups.delete(uid);
+      group.setAttribute("aria-hidden", "true");
+      group.removeAttribute("tabindex");
+      if (this.quiet) group.remove();
+      else animate(group, LEAVE, { duration: 700 }).then(() => group.remove());
+    }
+  }
+
+  drawEdges(plan) {
+    const gone = new Set(this.edges.keys());
+    for (const { id, path, state, service, pod, end } of plan.edges) {
+      gone.delete(id);
+      let edge = this.edges.get(id);
+      if (!edge) {
+        edge = { line: make("path", { "data-service": service, "data-pod": pod }), end: make("circle", { r: 3.6 }) };
+        this.edges.set(id, edge);
+        this.layers.ends.append(edge.end);
+      }
+      if (edge.path !== path) {
+        edge.path = path;
+        edge.line.setAttribute("d", path);
+        edge.end.setAttribute("cx", end[0].toFixed(1));
+        edge.end.setAttribute("cy", end[1].toFixed(1));
+      }
+      this.restate(id, state);
+    }
+    for (const id of gone) {
+      const { line, end } = this.edges.get(id);
+      line.remove();
+      end.remove();
+      this.edges.delete(id);
+    }
+  }
+
+  restate(id, state) {
+    const edge = this.edges.get(id);
+    if (!edge || edge.state === state) return;
+    edge.state = state;
+    edge.line.setAttribute("class", `k8-line k8-line-${state}`);
+    edge.end.setAttribute("class", `k8-end k8-line-${state}`);
+    (this.byState[state] ?? this.layers.edges).append(edge.line);
+  }
+
+  drawHeirs(scene, plan) {
+    const { victim = "", healed = null } = scene.recovery ?? {};
+    const signature = JSON.stringify([plan.heirs, victim, healed]);
+    if (this.heirsSeen === signature) return;
+    this.heirsSeen = signature;
+    const taken = [];
+    const known = this.heirs;
+    this.heirs = new Map(plan.heirs.map((heir) => [heir.uid, drawHeir(heir, scene, plan, this.view.ruler, taken)]));
+    this.layers.heirs.replaceChildren(...this.heirs.values());
+    if (this.quiet) return;
+    for (const [uid, group] of this.heirs) if (!known.has(uid)) animate(group, [{ opacity: 0 }, { opacity: 1 }], { duration: 500 });
+  }
+
+  hover(uid, on) {
+    for (const { line } of this.edges.values()) line.classList.toggle("k8-hot", on && line.dataset.pod === uid);
+  }
+}
