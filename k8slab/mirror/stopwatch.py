@@ -1,8 +1,10 @@
 """How long healing took: a Pod leaves, its heir is created, placed, started, ready, reachable. Pure.
 
 The *heir* of a Pod is the first Pod of the same controller created after it left that is no
-other's heir, and only if the controller missed it: whoever is deleted because it is one too
-many has none.
+other's heir, and only if the controller missed it: it still wanted that many. Whoever was
+retired (one too many, by a scale-down, a rollout or the end of its owner) has none, nor has
+whoever finished its work. What is heard of an owner and of its Pods comes on two watches; so a
+wish that falls before there was an heir also says that nobody is missed.
 """
 
 from __future__ import annotations
@@ -53,7 +55,7 @@ def heirs(lives: Lives, owner: str, recent: int = 0) -> dict[str, str]:
         recent: look only at so many of those that left last, to be quick; at all if 0.
     """
     pods = lives.of_owner(owner)
-    leavers = (life for life in pods if life.left is not None)
+    leavers = (life for life in pods if _is_victim(life, owner))
     victims = sorted(leavers, key=lambda life: (life.left or 0, life.seen))
     if recent and len(victims) > recent:
         forgotten = {life.uid for life in victims[:-recent]}
@@ -65,23 +67,42 @@ def heirs(lives: Lives, owner: str, recent: int = 0) -> dict[str, str]:
         moment = victim.left
         assert moment is not None
         earlier = {life.uid for life in victims[: index + 1]}
-        remaining = sum(life.uid not in earlier and _counted(life, victim, moment) for life in pods)
+        remaining = sum(life.uid not in earlier and _counted(life, owner, victim, moment) for life in pods)
         wanted = lives.wants(owner, moment)
         if wanted is not None and remaining >= wanted:
             continue
+        enough = _content(lives, owner, moment, remaining)
         heir = next((life for life in pods if life.uid not in taken and _follows(life, victim, moment)), None)
-        found[victim.uid] = heir.uid if heir else ""
-        if heir is not None:
+        if heir is not None and heir.created <= enough:
+            found[victim.uid] = heir.uid
             taken.add(heir.uid)
+        elif wanted is not None and enough == float("inf"):
+            found[victim.uid] = ""
     return found
 
 
-def _counted(life: Life, victim: Life, moment: float) -> bool:
+def _is_victim(life: Life, owner: str) -> bool:
+    """Whether a Pod left its controller by ending, before its work was done."""
+    left = life.left
+    return left is not None and (life.done is None or life.done > left) and life.owner_at(left) == owner
+
+
+def _content(lives: Lives, owner: str, moment: float, remaining: int) -> float:
+    """When, after a Pod had left, its controller first wanted no more than remained; infinite if never."""
+    fallen = (
+        since
+        for since, wish in lives.wishes(owner)
+        if since > moment and wish is not None and wish <= remaining
+    )
+    return next(fallen, float("inf"))
+
+
+def _counted(life: Life, owner: str, victim: Life, moment: float) -> bool:
     """Whether the controller certainly counted a Pod when the victim left, so that it is no heir."""
     if victim.missed_end and life.seen >= moment:
         return False
     coarse = 0 if life.exact else COARSE
-    return life.counts_at(moment) and (life.seen < moment or life.created + coarse <= moment)
+    return life.counts_for(owner, moment) and (life.seen < moment or life.created + coarse <= moment)
 
 
 def _follows(life: Life, victim: Life, moment: float) -> bool:
@@ -104,9 +125,9 @@ def recovery(lives: Lives, victim: str) -> Recovery | None:
         None if the Pod is unknown, has not left, has no controller, or was not missed.
     """
     life = lives.get(victim)
-    if life is None or life.left is None or not life.owner:
+    if life is None or life.left is None or not life.owner_at(life.left):
         return None
-    line = heirs(lives, life.owner)
+    line = heirs(lives, life.owner_at(life.left))
     if victim not in line:
         return None
     return measured(life, lives.get(line[victim]))

@@ -108,12 +108,13 @@ class Timeline:
             pods = self._lives.of_owner(owner)
             moments = {moment for moment, _ in self._lives.wishes(owner)}
             for life in pods:
-                ends = (life.created, life.left, life.done, *(moment for moment, _ in life.turns))
+                turns = (*life.turns, *life.tenures)
+                ends = (life.created, life.left, life.done, *(moment for moment, _ in turns))
                 moments |= {moment for moment in ends if moment is not None}
             steps: list[Replicas] = []
             for moment in sorted(moments):
-                has = sum(life.counts_at(moment) for life in pods)
-                ready = sum(life.ready_at(moment) for life in pods)
+                mine = [life for life in pods if life.counts_for(owner, moment)]
+                has, ready = len(mine), sum(life.ready_at(moment) for life in mine)
                 step = Replicas(moment, self._lives.wants(owner, moment), has, ready)
                 if not steps or replace(step, moment=steps[-1].moment) != steps[-1]:
                     steps.append(step)

@@ -10,13 +10,25 @@ from pathlib import Path
 
 import pytest
 
-from k8slab.graph.pod_facts import printed_status
+from k8slab.graph.pod_facts import printed_ready, printed_status
 from k8slab.graph.scene import SceneBuilder
 from k8slab.mirror.mirror import Mirror
 from k8slab.mirror.timeline import Timeline
 from tests.embedded.conftest import RunningCluster, until
 
 MANIFEST = Path(__file__).parents[2] / "manifests" / "03-replicasets" / "web.yaml"
+
+SIDECAR = """
+apiVersion: v1
+kind: Pod
+metadata: {name: beside}
+spec:
+  terminationGracePeriodSeconds: 1
+  initContainers:
+  - {name: sidecar, image: "busybox:1.37", restartPolicy: Always, command: [sleep, "999"]}
+  containers:
+  - {name: main, image: "busybox:1.37", command: [sleep, "999"]}
+"""
 
 
 @pytest.fixture
@@ -67,14 +79,19 @@ def pid_of(cluster: RunningCluster, name: str) -> int:
 def test_the_mirror_equals_the_cluster_and_prints_what_kubectl_prints(
     cluster: RunningCluster, mirror: Mirror, namespace: str, web: str
 ) -> None:
+    cluster.kubectl(f"-n {namespace} apply -f -", stdin=SIDECAR)
+    printed = f"-n {namespace} get pod beside --no-headers"
+    until(lambda: cluster.kubectl(printed).split()[1] == "2/2", "the sidecar and its neighbour", 20)
     assert_equal_soon(cluster, mirror)
     status = mirror.status()
     assert status.state == "live" and status.synced and status.relists == 0
     assert mirror.cluster == cluster.api.get("/api/v1/namespaces/kube-system")["metadata"]["uid"]
     lines = cluster.kubectl(f"-n {namespace} get pods --no-headers").splitlines()
-    printed = {line.split()[0]: (line.split()[2], int(line.split()[3])) for line in lines}
+    listed = {
+        (name, ready, (word, int(restarts))) for name, ready, word, restarts, *_ in map(str.split, lines)
+    }
     kept = mirror.store.objects("Pod", namespace)
-    assert {pod["metadata"]["name"]: printed_status(pod) for pod in kept} == printed
+    assert {(pod["metadata"]["name"], printed_ready(pod), printed_status(pod)) for pod in kept} == listed
     assert all("managedFields" not in pod["metadata"] for pod in kept)
 
 
