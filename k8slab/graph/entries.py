@@ -82,6 +82,23 @@ def owner_entry(model: Model, owner: Object, slot: int, note: str, badges: Itera
     }
 
 
+def owner_badges(owner: Object) -> list[str]:
+    """What holds an owner up, in its own words: a pause, a rollout that does not go on, Pods refused."""
+    spec, status = owner.get("spec", {}), owner.get("status") or {}
+    found = []
+    if owner["kind"] == "Deployment" and spec.get("paused"):
+        found.append("rollout paused")
+    elif owner["kind"] in ("Job", "CronJob") and spec.get("suspend"):
+        found.append("suspended")
+    for condition in status.get("conditions") or ():
+        kind, reason = condition.get("type"), str(condition.get("reason") or "")
+        if kind == "ReplicaFailure" and condition.get("status") == "True" and owner["kind"] != "Deployment":
+            found.append(f"cannot create Pods: {condition.get('message') or reason}")
+        elif kind == "Progressing" and condition.get("status") == "False":
+            found.append(f"no progress: {condition.get('message') or reason}")
+    return [plain(text) for text in found]
+
+
 def revision_of(owner: Object) -> str:
     """The number of a rollout, as `kubectl rollout history` counts them; empty where there is none."""
     return plain((owner["metadata"].get("annotations") or {}).get(REVISION, ""), 20)

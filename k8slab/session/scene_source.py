@@ -18,6 +18,9 @@ from k8slab.mirror.changes import Change
 from k8slab.mirror.recording import About, Recording
 from k8slab.session.session import Session
 
+SOON = 0.2
+"""Seconds between two such looks while something was asked for that is not here yet."""
+
 TICK = 1.0
 """Seconds between two looks at what changes without a change: how fresh the mirror is, ghosts that fade."""
 
@@ -53,6 +56,9 @@ class LabScene:
             session.mirror.follow(LAYERS[name])
         self._builder = self._make(self._layers)
         self._badge: tuple[str, float, str] = ("reconnecting", time.time(), "")
+        self._known: frozenset[str] = frozenset()
+        self._listed: frozenset[str] = frozenset()
+        self._waiting = True
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[], None]] = []
         self._stopping = threading.Event()
@@ -116,6 +122,7 @@ class LabScene:
             self._session.mirror.follow(LAYERS[name])
         self._layers[name] = on
         self._builder.set_layer(name, on)
+        self._waiting = True
         self._tell()
 
     def forget(self) -> None:
@@ -123,6 +130,7 @@ class LabScene:
         self._session.mirror.unlisten(self._heard)
         self._builder = self._make([name for name, on in self._layers.items() if on])
         self._builder.set_badge(*self._badge)
+        self._builder.know(self._known)
         self._session.mirror.listen(self._heard)
         self._tell()
 
@@ -143,7 +151,7 @@ class LabScene:
             callback()
 
     def _tick(self) -> None:
-        while not self._stopping.wait(TICK):
+        while not self._stopping.wait(SOON if self._waiting else TICK):
             if self._look_at_mirror() or self._fading:
                 self._tell()
 
@@ -154,11 +162,19 @@ class LabScene:
         if state == "live" and self._is_cut_off():
             # An API server that has lost etcd keeps its watches open and has nothing to tell.
             state, since = "stale", self._badge[1] if self._badge[0] == "stale" else time.time()
+        listed = frozenset(kind.kind for kind in status.kinds if kind.synced)
+        self._waiting = any(not kind.synced and kind.state != "forbidden" for kind in status.kinds)
+        # What a list brought is told by another thread: believed whole only at the next look.
+        news = listed != self._listed or self._listed != self._known
+        self._known, self._listed = self._listed & listed, listed
+        if news:
+            self._waiting = True
+            self._builder.know(self._known)
         before = self._badge
         self._badge = (state, since, status.message)
         self._builder.set_badge(*self._badge)
         self._session.timeline.freshness(state, since, time.time(), status.message)
-        return before != self._badge
+        return news or before != self._badge
 
     def _is_cut_off(self) -> bool:
         try:
