@@ -63,7 +63,7 @@ def replay(recording: Recording, layers: Mapping[str, bool] | None = None) -> tu
 
     Args:
         recording: what was recorded.
-        layers: which layers of the picture are on; as they are by default if None.
+        layers: which layers of the picture are on; those that were when it was recorded if None.
 
     Returns:
         The replay, and the scene at its end.
@@ -71,7 +71,7 @@ def replay(recording: Recording, layers: Mapping[str, bool] | None = None) -> tu
     about, entries = recording.about, recording.entries
     namespace = about.namespace or _namespace_of(recording)
     builder = SceneBuilder(namespace, about.title or namespace, about.backend, dict(about.played))
-    for layer, on in (layers or {}).items():
+    for layer, on in (about.layers if layers is None else layers).items():
         builder.set_layer(layer, on)
     start = about.since or (entries[0].moment if entries else 0.0)
     builder.set_badge("live", start)

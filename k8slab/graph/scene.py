@@ -180,7 +180,7 @@ class SceneBuilder:
         self._dirty |= self._resources.owners_scaled()
 
     def next_fade(self) -> float | None:
-        """When the picture changes by itself next, as a ghost fades, in epoch seconds; None if it will not."""
+        """When the picture next changes by itself, as a ghost fades, in epoch seconds; None if never."""
         with self._lock:
             return self._ghosts.next_fade()
 

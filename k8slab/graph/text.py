@@ -174,7 +174,7 @@ def recovery_words(recovery: Entry) -> str:
 def _tail(scene: Scene, sentences: int | None) -> Iterator[str]:
     if scene["recovery"]:
         yield f"Recovery: {recovery_words(scene['recovery'])}"
-    story = scene["story"] if sentences is None else scene["story"][-sentences:]
+    story = scene["story"] if sentences is None else scene["story"][max(0, len(scene["story"]) - sentences) :]
     if story:
         yield "What happened"
         for entry in story:

@@ -63,6 +63,7 @@ class About:
         played: what was played, in words.
         since: where it begins, in epoch seconds; 0 for its first entry.
         until: where it ends, in epoch seconds; 0 for its last entry.
+        layers: which layers of its picture were on.
         missing: changes after `since` that were no longer kept when it was taken.
     """
 
@@ -72,6 +73,7 @@ class About:
     played: Mapping[str, str] = field(default_factory=dict)
     since: float = 0.0
     until: float = 0.0
+    layers: Mapping[str, bool] = field(default_factory=dict)
     missing: int = 0
 
 

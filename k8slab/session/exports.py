@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
 from k8slab.answers import escaped
 from k8slab.errors import LabError
+from k8slab.graph.escape import plain
 from k8slab.graph.replay import replay
+from k8slab.graph.text import tree
 from k8slab.mirror.recording import WRITTEN_BY, Recording
 
 PAGE, LOG = ".html", ".jsonl"
@@ -42,14 +44,13 @@ class Exported:
         return f"<p>{link} ({_size(self.size)}): {escaped(self.what, 400)}</p>"
 
 
-def export(recording: Recording, path: Path, layers: Mapping[str, bool] | None = None) -> Exported:
+def export(recording: Recording, path: Path) -> Exported:
     """Write a recording; the same recording gives the same bytes.
 
     Args:
         recording: what happened.
         path: the file: `.html` for the page, `.jsonl` for the log. A file of that name that k8slab
             wrote is replaced, any other is not.
-        layers: which layers of the picture are on.
 
     Raises:
         LabError: the name has another ending, or the file is somebody else's, or cannot be written.
@@ -68,7 +69,7 @@ def export(recording: Recording, path: Path, layers: Mapping[str, bool] | None =
         else:
             from k8slab.widgets.replay_page import page
 
-            text = page(*replay(recording, layers))
+            text = page(*replay(recording))
             what = "replays what happened in any browser, without a cluster, a kernel or a network."
         size = _write(path, text.encode())
     except OSError as error:
@@ -76,6 +77,18 @@ def export(recording: Recording, path: Path, layers: Mapping[str, bool] | None =
             f"{path} cannot be written: {error.strerror or error}.", "Give another name or folder."
         ) from error
     return Exported(path, size, what)
+
+
+def told(recording: Recording) -> str:
+    """A recording as text: every sentence with its time since the start, and how it ended."""
+    found, end = replay(recording)
+    start = found.start["moment"]
+    when = datetime.fromtimestamp(start, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    lines = [f"{plain(found.start['title'])}, recorded on {when}, {found.until - start:.0f} s"]
+    if found.missing:
+        lines.append(f"Its first {found.missing} changes were no longer kept.")
+    lines += [f"{one['moment'] - start:+10.2f} s  {plain(one['text'], 400)}" for one in found.sentences()]
+    return "\n".join([*lines, "", "At its end", tree(end, 0)])
 
 
 def _check_is_ours(path: Path) -> None:

@@ -94,17 +94,13 @@ class LabScene:
 
     def recording(self) -> Recording:
         """What happened since the session began or was reset, and what was there before."""
-        about = replace(self._about, since=self._session.since, until=time.time())
+        layers = dict(self._layers)
+        about = replace(self._about, since=self._session.since, until=time.time(), layers=layers)
         return self._session.timeline.recording(about)
 
     def history(self) -> dict[str, Any]:
         """The same as pictures, with the layers that are on: what the map plays as its history."""
-        return replay(self.recording(), self._layers)[0].as_json()
-
-    @property
-    def layers(self) -> dict[str, bool]:
-        """The layers that were ever asked for, and whether each is drawn."""
-        return dict(self._layers)
+        return replay(self.recording())[0].as_json()
 
     def set_layer(self, name: str, on: bool) -> None:
         """Draw a layer of the map, or draw it no more; what it needs is followed from then on.
