@@ -6,13 +6,10 @@ import json
 from typing import Any
 
 import networkx
-import pytest
 
 from k8slab.graph.figure import figure, figure_data, scene_graph
 from k8slab.graph.scene import SceneBuilder
-from k8slab.graph.timeline_figure import PHASES, lives_figure, phases_of, replicas_figure, timeline_figure
-from k8slab.mirror.timeline import Timeline
-from tests.unit.recorded_objects import START, Recording, kill, lesson
+from tests.unit.recorded_objects import START, kill, lesson
 
 
 def scenes() -> list[dict[str, Any]]:
@@ -88,57 +85,3 @@ def test_hostile_text_is_inert() -> None:
     scene["pods"]["pod-web-x"] = {**scene["pods"]["pod-web-x"], "note": evil, "name": evil}
     text = json.dumps(json.loads(figure(scene).to_json()), ensure_ascii=False)
     assert "<a" not in text and "$\\" not in text and "%{" not in text and "href='" not in text
-
-
-def test_lives_are_cut_into_their_phases() -> None:
-    timeline = Timeline()
-    recording = lesson(timeline.record)
-    kill(recording)
-    recording.wait(1)
-    recording.drop("pod-web-a")
-    life = timeline.life("pod-web-a")
-    assert life is not None
-    spans = [
-        (name, round(start - START, 2), round(end - START, 2)) for name, start, end in phases_of(life, 0)
-    ]
-    assert spans == [
-        ("starting", 0.01, 0.21),
-        ("not ready", 0.21, 0.61),
-        ("ready", 0.61, 61.83),
-        ("terminating", 61.83, 63.57),
-    ]
-    drawn = timeline_figure(timeline, "lesson")
-    assert [trace.name for trace in drawn.data] == list(PHASES)
-    assert list(drawn.layout.yaxis.ticktext) == ["web-a", "web-b", "web-c", "web-x"]
-    terminating = drawn.data[-1]
-    assert list(terminating.y) == ["pod-web-a"] and terminating.x[0] == pytest.approx(1.74)
-
-
-def test_two_pods_of_one_name_have_two_rows() -> None:
-    timeline = Timeline()
-    recording = Recording(timeline.record)
-    recording.pod("db-0", uid="first")
-    recording.wait(1)
-    recording.drop("first")
-    recording.pod("db-0", uid="second")
-    recording.wait(1)
-    drawn = lives_figure(timeline.lives(), recording.now)
-    assert list(drawn.data[0].y) == ["first", "second"]
-    assert list(drawn.layout.yaxis.ticktext) == ["db-0", "db-0"]
-
-
-def test_replicas_are_steps_to_the_end() -> None:
-    timeline = Timeline()
-    recording = lesson(timeline.record)
-    kill(recording)
-    drawn = replicas_figure(timeline.replicas("ReplicaSet-web"), recording.now, "ReplicaSet web")
-    wants, has, ready = drawn.data
-    assert [trace.name for trace in drawn.data] == ["wants", "has", "ready"]
-    assert set(wants.y) == {3} and min(has.y[5:]) == 2 and ready.y[-1] == 3
-    assert wants.x[-1] == pytest.approx(recording.now - START)
-    assert ready.line.shape == "hv"
-
-
-def test_empty_pictures_are_pictures_too() -> None:
-    assert len(timeline_figure(Timeline()).data) == len(PHASES)
-    assert len(replicas_figure([], START, "nothing").data) == 3
