@@ -49,12 +49,10 @@ class MapView {
     const width = Math.floor(canvas.clientWidth);
     const room = full ? Math.floor(canvas.clientHeight) : 0;
     this.rootWidth = Math.floor(this.root.clientWidth);
-    if (width !== this.width) {
-      this.width = width;
-      this.news.all = true;
-    }
+    if (width !== this.width || room !== this.room) this.news.all = true;
+    Object.assign(this, { width, room });
+    this.viewport.setRoom(width, room);
     this.draw();
-    this.viewport.setRoom(room);
   }
 
   load(picture) {
@@ -197,7 +195,8 @@ class MapView {
     if (news.all || news.scene) this.menu.drawLayers();
     if (news.any("components")) drawPlane(panels, scene);
     if (news.any("owners")) drawOwners(panels, scene);
-    this.picture.draw(scene, this.width, news);
+    if (news.all || news.places) this.chooseWidth(scene, news);
+    this.picture.draw(scene, this.drawnWidth, news);
     this.plan = this.picture.plan;
     this.viewport.sized(this.plan.width, this.plan.height);
     this.menu.applyFilter();
@@ -211,6 +210,14 @@ class MapView {
     performance.measure(MEASURE, { start, end: performance.now() });
   }
 
+  /** On a page as wide as it is; on a whole screen so that all of it is seen as large as can be. */
+  chooseWidth(scene, news) {
+    if (this.viewport.moved && this.room) return;
+    const width = this.room ? bestWidth(scene, this.width, this.room, this.picture.kept) : this.width;
+    if (width !== this.drawnWidth) news.all = true;
+    this.drawnWidth = width;
+  }
+
   updateToolbar() {
     const chosen = this.toolbar.uid;
     if (chosen === null) return;
@@ -221,7 +228,7 @@ class MapView {
 
   placeToolbar() {
     const spot = this.plan.pods[this.toolbar.uid];
-    if (spot) this.toolbar.place(this.viewport.project(spot), this.plan.width);
+    if (spot) this.toolbar.place(this.viewport.project(spot), this.width);
   }
 
   /** The viewport moved: what stands over the drawing follows it. */

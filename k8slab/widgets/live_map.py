@@ -28,7 +28,7 @@ import anywidget
 import traitlets
 
 from k8slab.errors import LabError
-from k8slab.widgets.drawer import forget_open, replace_open, take_drawer
+from k8slab.widgets.drawer import forget_open, is_open, replace_open, take_drawer
 from k8slab.widgets.map_requests import MapActions, MapRequests
 
 Scene = dict[str, Any]
@@ -38,6 +38,8 @@ QUIET = 1.0
 """Seconds without a change after which the whole picture is written into the trait."""
 SNAPSHOT_AT_LEAST = 10.0
 """Seconds after which it is written even if changes keep coming."""
+
+MOVED = "The live map now stands in the output of another cell, the one that was run last."
 
 _FOLDER = Path(__file__).parent
 _SCRIPT_PARTS = (
@@ -238,6 +240,8 @@ class LiveMap(anywidget.AnyWidget):
                 return
             self._closed = True
         self._unsubscribe()
+        if not is_open(self._key, self):
+            self._drawer.run(lambda: self.send({"farewell": MOVED}))
         forget_open(self._key, self)
         self._requests.close()
         self._drawer.run(super().close)

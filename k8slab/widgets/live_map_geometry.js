@@ -1,7 +1,9 @@
 // Geometry of the live map: slots and the element's width in, rectangles and lines out. Pure; measures nothing.
 // Lengths are CSS pixels. A status never has a place here, so a change of status moves nothing.
 
-const POD = { height: 92, gutter: 42, least: 158, lane: 14 };
+const POD = { height: 92, gutter: 42, least: 158, lane: 14, arrow: 27 };
+const DENSE = { height: 56, gutter: 25, arrow: 12 };
+const SPACIOUS_SLOTS = 6;
 const NODE = { least: 210, top: 22, foot: 42, footTwoLines: 58, padding: 14 };
 const SERVICE = { height: 48, least: 270, most: 380, gap: 16, rowGap: 22 };
 const CHIP = { height: 32, width: 236, gap: 10 };
@@ -67,6 +69,10 @@ function placeNodes(scene, shown, plan, inner, y, kept) {
   const room = nodeWidth - 2 * NODE.padding;
   const across = Math.max(1, Math.floor((room + POD.lane) / (POD.least + POD.lane)));
   const podWidth = (room - (across - 1) * POD.lane) / across;
+  // Where a node ever held many, cards are low from then on; what a Pod's status is has no say in it.
+  plan.dense = plan.width >= 900 && (kept.dense ||= Object.values(scene.pods).some((pod) =>
+    !isCompact(pod, scene.nodes) && pod.slot >= SPACIOUS_SLOTS));
+  const card = plan.card = plan.dense ? DENSE : POD;
   let podRows = Math.max(1, kept[`rows${across}`] ?? 1);
   if (!plan.collapsed) {
     for (const pod of Object.values(scene.pods)) {
@@ -75,7 +81,7 @@ function placeNodes(scene, shown, plan, inner, y, kept) {
   }
   kept[`rows${across}`] = podRows;
   const foot = nodeWidth < 330 ? NODE.footTwoLines : NODE.foot;
-  const body = plan.collapsed ? 150 : NODE.top + podRows * (POD.height + POD.gutter);
+  const body = plan.collapsed ? 150 : NODE.top + podRows * (card.height + card.gutter);
   const height = body + foot;
   const rowGap = rows > 1 ? 34 : 0;
   Object.assign(plan, { columns, gap, across, podWidth, nodeTops: [], nodeHeight: height, foot, rowGap });
@@ -95,8 +101,8 @@ function placeNodes(scene, shown, plan, inner, y, kept) {
       const column = pod.slot % across;
       plan.pods[uid] = {
         x: node.x + NODE.padding + column * (podWidth + POD.lane),
-        y: node.y + NODE.top + row * (POD.height + POD.gutter),
-        w: podWidth, h: POD.height, row, node, compact: false,
+        y: node.y + NODE.top + row * (card.height + card.gutter),
+        w: podWidth, h: card.height, row, node, compact: false, dense: plan.dense,
       };
     }
   }
@@ -186,8 +192,9 @@ function routeHeirs(scene, plan) {
     count += 1;
     const out = from.x + from.w - 10 - nudge; // right of the note under the Pod, which keeps clear of both ends
     const into = to.x + to.w - 22 - nudge;
-    const under = (place) => place.y + place.h + 27 + nudge;
-    const over = (place) => place.y - POD.gutter + 27 + nudge;
+    const { arrow, gutter } = plan.card;
+    const under = (place) => place.y + place.h + arrow + nudge;
+    const over = (place) => place.y - gutter + arrow + nudge;
     const sameNodes = from.node.row === to.node.row;
     const up = sameNodes && from.row > to.row;
     const down = sameNodes && from.row < to.row;

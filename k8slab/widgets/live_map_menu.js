@@ -25,6 +25,7 @@ class Menu {
     this.popups = { layers: popup("layers", "Layers", this.buildLayers()), filter: popup("filter", "Filter", this.buildFilter()) };
     this.history = pressButton("History", "History: what happened before, drawn again", () => this.toggleHistory(), { "aria-pressed": "false" });
     this.wide = pressButton("Full width", "The full width of the notebook", () => view.setWide(!this.isPressed(this.wide)), { "aria-pressed": "false" });
+    this.wide.classList.add("k8-tool-wide");
     this.screen = pressButton("Full screen", "Full screen, for a projector", () => this.goFullScreen(), { "aria-pressed": "false" });
     this.level = pressButton("100 %", "Fit the drawing", () => view.viewport.refit());
     const zoom = html("span", "k8-zoom", "", { role: "group", "aria-label": "Zoom of the drawing" });

@@ -1,7 +1,7 @@
 // The drawing kept in the page: one group a uid, filled where it changed, so that a change of status costs little.
 
 const MOST_ANIMATIONS = 10;
-const ENTER = [{ opacity: 0, transform: "translateY(10px) scale(0.92)" }, { opacity: 1, transform: "none" }];
+const ENTER = [{ opacity: 0, transform: "translateY(8px)" }, { opacity: 1, transform: "none" }];
 const LEAVE = [{ opacity: 1 }, { opacity: 0 }];
 const EDGE_STATES = ["terminating", "not-ready", "ready"];
 const still = window.matchMedia?.("(prefers-reduced-motion: reduce)");
@@ -11,6 +11,36 @@ function animate(node, frames, options) {
   if (still?.matches || animations >= MOST_ANIMATIONS || !node.animate) return Promise.resolve();
   animations += 1;
   return node.animate(frames, options).finished.catch(() => {}).finally(() => { animations -= 1; });
+}
+
+/** A Pod's low card, where a node holds many: name and restarts, status and containers. What finds no room is in its title. */
+function drawDensePod(group, pod, { x, y, w, h }, scene, ruler, now, haloed) {
+  const title = make("title");
+  title.textContent = describePod(pod, scene);
+  const leaving = pod.look === "terminating" || pod.look === "ghost";
+  const soft = leaving ? " k8-soft" : "";
+  const grace = pod.look === "terminating" ? graceLeft(pod, now) : null;
+  const beside = grace !== null ? `${grace} s` : pod.restarts ? `↻ ${pod.restarts}×` : "";
+  const status = ruler.fit(pod.status, w - 46, 13, 600);
+  const after = x + 40 + ruler.width(status, 13, 600);
+  const parts = [title, box(x - 4, y - 4, w + 8, h + 8, 12, haloed ? "k8-halo" : "k8-ring"), box(x, y, w, h, 9, `k8-card k8-edge-${pod.look}`)];
+  if (!leaving) parts.push(box(x + 1, y + 7, 6, h - 14, 3, `k8-bar k8-${pod.look}`));
+  parts.push(words(x + 15, y + 21, ruler.fit(pod.name, w - 27 - (beside ? ruler.width(beside, 12, 600) + 8 : 0), 13, 600, true), `k8-name k8-small-name${soft}`));
+  if (beside) {
+    const node = words(x + w - 9, y + 21, beside, `k8-aside${grace === null ? " k8-warn" : ""}`, "end");
+    if (grace !== null) node.dataset.graceEnd = pod.grace_end;
+    parts.push(node);
+  }
+  parts.push(mark(pod.look, x + 21, y + 38, 5.5), words(x + 33, y + 43, status, `k8-word k8-13${soft}`));
+  const room = x + w - 9 - after;
+  const all = pod.containers ?? [];
+  if (all.reduce((sum, each) => sum + ruler.width(each.name, 12.5) + 39, -6) <= room) {
+    parts.push(...drawContainers({ ...pod, restarts: 0 }, after, y + 27, room, ruler, leaving, ""));
+  } else {
+    const fit = all.slice(0, Math.max(0, Math.floor(room / 17)));
+    fit.forEach((each, i) => parts.push(mark(leaving ? "terminating" : each.look, after + 8 + 17 * i, y + 39, 4.5)));
+  }
+  group.replaceChildren(...parts);
 }
 
 class Picture {
@@ -23,7 +53,7 @@ class Picture {
       markerHeight: 8, orient: "auto" }, make("path", { d: "M0 0L8 4L0 8z", class: "k8-arrow-head" })));
     this.layers = {};
     this.svg.append(this.desc, defs);
-    for (const name of ["frame", "nodes", "edges", "services", "heirs", "pods", "ends"]) {
+    for (const name of ["frame", "nodes", "edges", "services", "heirs", "pods", "ends", "moving"]) {
       this.svg.append(this.layers[name] = make("g", { class: `k8-layer-${name}` }));
     }
     this.byState = {};
@@ -32,7 +62,6 @@ class Picture {
     }
     this.groups = { nodes: new Map(), services: new Map(), pods: new Map() };
     this.edges = new Map();
-    this.heirs = new Map();
     this.kept = {};
   }
 
@@ -101,7 +130,7 @@ class Picture {
     const pod = scene.pods[uid];
     group.setAttribute("class", `k8-pod k8-look-${pod.look}${view.toolbar.uid === uid ? " k8-chosen" : ""}`);
     group.setAttribute("aria-label", `${describePod(pod, scene)}. Enter opens its toolbar.`);
-    drawPod(group, pod, this.plan.pods[uid], scene, view.ruler, view.now(), this.halo.has(uid));
+    (this.plan.pods[uid].dense ? drawDensePod : drawPod)(group, pod, this.plan.pods[uid], scene, view.ruler, view.now(), this.halo.has(uid));
     if (pod.restarts > (group.restarts ?? pod.restarts) && !this.quiet) this.flash(group, this.plan.pods[uid]);
     group.restarts = pod.restarts;
   }
@@ -131,7 +160,7 @@ class Picture {
         group.signature = signature;
         fill(group, uid);
       }
-      if (fresh && !this.quiet) animate(group, ENTER, { duration: 400, easing: "ease-out" });
+      if (fresh && !this.quiet) this.enter(group, this.layers[layer]);
     }
     if (!placed) return;
     for (const [uid, group] of groups) {
@@ -139,9 +168,25 @@ class Picture {
       groups.delete(uid);
       group.setAttribute("aria-hidden", "true");
       group.removeAttribute("tabindex");
-      if (this.quiet) group.remove();
-      else animate(group, LEAVE, { duration: 700 }).then(() => group.remove());
+      if (this.quiet) {
+        group.remove();
+        continue;
+      }
+      this.layers.moving.append(group);
+      animate(group, LEAVE, { duration: 500 }).then(() => group.remove());
     }
+  }
+
+  /** What moves lies on top meanwhile, so that what stands still need not be painted again and again. */
+  enter(group, home) {
+    if (animations >= MOST_ANIMATIONS || still?.matches) return;
+    this.layers.moving.append(group);
+    animate(group, ENTER, { duration: 300, easing: "ease-out" }).then(() => {
+      if (group.parentNode !== this.layers.moving || group.hasAttribute("aria-hidden")) return;
+      const held = document.activeElement === group;
+      home.append(group);
+      if (held) group.focus({ preventScroll: true });
+    });
   }
 
   drawEdges(plan) {
@@ -185,11 +230,7 @@ class Picture {
     if (this.heirsSeen === signature) return;
     this.heirsSeen = signature;
     const taken = [];
-    const known = this.heirs;
-    this.heirs = new Map(plan.heirs.map((heir) => [heir.uid, drawHeir(heir, scene, plan, this.view.ruler, taken)]));
-    this.layers.heirs.replaceChildren(...this.heirs.values());
-    if (this.quiet) return;
-    for (const [uid, group] of this.heirs) if (!known.has(uid)) animate(group, [{ opacity: 0 }, { opacity: 1 }], { duration: 500 });
+    this.layers.heirs.replaceChildren(...plan.heirs.map((heir) => drawHeir(heir, scene, plan, this.view.ruler, taken)));
   }
 
   hover(uid, on) {

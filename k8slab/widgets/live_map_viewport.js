@@ -12,7 +12,7 @@ class Viewport {
     this.node = html("div", "k8-view");
     this.node.append(svg);
     canvas.append(this.node);
-    this.width = this.height = this.room = 0;
+    this.width = this.height = this.room = this.across = 0;
     this.reset();
     this.node.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     this.node.addEventListener("pointerdown", (event) => this.press(event));
@@ -25,7 +25,7 @@ class Viewport {
 
   /** The zoom at which the whole drawing is seen; on a page, which scrolls, that is 1. */
   get fit() {
-    return this.room && this.height ? Math.max(ZOOM.least, Math.min(1, this.room / this.height)) : 1;
+    return this.room && this.height ? Math.max(ZOOM.least, Math.min(this.across / this.width, this.room / this.height)) : 1;
   }
 
   /** A drawing of another size came; a learner's own zoom and place stay. */
@@ -37,9 +37,10 @@ class Viewport {
     this.apply();
   }
 
-  /** The height there is in full screen; 0 on a page. */
-  setRoom(room) {
-    if (room === this.room) return;
+  /** The width there is, and the height in full screen; 0 on a page. */
+  setRoom(across, room) {
+    if (room === this.room && across === this.across) return;
+    this.across = across;
     this.room = room;
     if (!this.moved) this.reset();
     this.apply();
@@ -51,9 +52,9 @@ class Viewport {
 
   apply() {
     const within = (at, size, room) => size <= room ? (room - size) / 2 : Math.min(0, Math.max(room - size, at));
-    this.x = within(this.x, this.width * this.k, this.width);
+    this.x = within(this.x, this.width * this.k, this.across);
     this.y = this.height * this.k <= this.shownHeight ? 0 : within(this.y, this.height * this.k, this.shownHeight);
-    const plain = this.k === 1 && !this.y;
+    const plain = this.k === 1 && !this.y && !this.x;
     this.node.classList.toggle("k8-zoomed", !plain);
     this.node.style.height = plain && !this.room ? "" : `${this.shownHeight}px`;
     this.svg.style.transform = plain ? "" : `translate(${this.x.toFixed(2)}px, ${this.y.toFixed(2)}px) scale(${this.k.toFixed(4)})`;
@@ -69,11 +70,11 @@ class Viewport {
   /** From a pointer to a place in the canvas, whatever the page's own zoom. */
   local(event) {
     const rect = this.node.getBoundingClientRect();
-    const scale = rect.width / (this.width || rect.width);
+    const scale = rect.width / (this.across || rect.width);
     return [(event.clientX - rect.left) / scale, (event.clientY - rect.top) / scale, scale];
   }
 
-  zoom(factor, at = [this.width / 2, this.shownHeight / 2]) {
+  zoom(factor, at = [this.across / 2, this.shownHeight / 2]) {
     const k = Math.max(ZOOM.least, Math.min(ZOOM.most, this.k * factor));
     const snapped = Math.abs(k - 1) < 0.02 ? 1 : k;
     this.x = at[0] - ((at[0] - this.x) * snapped) / this.k;
@@ -132,10 +133,21 @@ class Viewport {
     const { x, y, w, h } = this.project(place);
     if (!this.node.classList.contains("k8-zoomed")) return;
     const off = (at, size, room) => at < 8 ? 8 - at : at + size > room - 8 ? room - 8 - at - size : 0;
-    this.x += off(x, w, this.width);
+    this.x += off(x, w, this.across);
     this.y += off(y, h, this.shownHeight);
     this.apply();
   }
+}
+
+/** The width to arrange at so that the most of a screen is used: narrower is larger, wider needs fewer rows. */
+function bestWidth(scene, across, room, kept) {
+  let best = { width: across, scale: 0 };
+  for (const factor of [1, 0.75, 0.85, 1.15, 1.35, 1.6, 1.9, 2.3]) {
+    const width = Math.floor(across * factor);
+    const scale = Math.min(across / width, room / arrange(scene, width, { ...kept }).height);
+    if (scale > best.scale * 1.03) best = { width, scale };
+  }
+  return best.width;
 }
 
 /** The whole screen, for a projector. Escape leaves it, as the browser does it. */
