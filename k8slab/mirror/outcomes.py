@@ -4,6 +4,7 @@
     silent       nothing for the read timeout: the same, but the connection is no longer trusted
     broken       reset or truncated: the same
     refused      nobody listens: ask again every few seconds, which costs no server anything
+    untrusted    TLS did not come about (another authority, say): read the kubeconfig again, then pause
     expired      410, as HTTP status or in the stream: list again
     unauthorized 401: read the kubeconfig again once, then pause
     forbidden    403: ask again; if it stays so, say which verb, and ask again slowly (an API server
@@ -26,7 +27,16 @@ from typing import Literal
 from k8slab.errors import ApiError
 
 OutcomeKind = Literal[
-    "ended", "silent", "broken", "refused", "expired", "unauthorized", "forbidden", "throttled", "failed"
+    "ended",
+    "silent",
+    "broken",
+    "refused",
+    "untrusted",
+    "expired",
+    "unauthorized",
+    "forbidden",
+    "throttled",
+    "failed",
 ]
 
 FIRST_PAUSE = 0.8
@@ -155,6 +165,8 @@ class Policy:
                 return Decision(pause, relist=relist, verify=True)
             case "silent" | "broken":
                 return Decision(pause if times else 0, relist=relist, verify=True)
+            case "untrusted":
+                return Decision(pause if times else 0, relist=relist, reload=True, verify=True)
             case "unauthorized":
                 return Decision(pause if times else 0, reload=True)
             case "forbidden":
