@@ -2,8 +2,8 @@
 
 const LAYERS = { ingress: "Ingress", volumes: "Volumes", configuration: "Configuration", limits: "Limits" };
 
-function pressButton(text, label, heard, more = {}) {
-  const button = html("button", "k8-tool", text, { type: "button", "aria-label": label, title: label, ...more });
+function pressButton(text, title, heard, more = {}) {
+  const button = html("button", "k8-tool", text, { type: "button", title, ...more });
   button.addEventListener("click", heard);
   return button;
 }
@@ -13,24 +13,24 @@ class Menu {
     this.view = view;
     this.query = "";
     this.open = null;
-    const popup = (name, label, body) => {
+    const popup = (name, label, hint, body) => {
       const id = `k8-${name}-${(serial += 1)}`;
       body.id = id;
       body.hidden = true;
-      const button = pressButton(label, label, () => this.toggle(name), { "aria-expanded": "false", "aria-controls": id });
+      const button = pressButton(label, hint, () => this.toggle(name), { "aria-expanded": "false", "aria-controls": id });
       const holder = html("span", "k8-holder");
       holder.append(button, body);
       return { button, body, holder };
     };
-    this.popups = { layers: popup("layers", "Layers", this.buildLayers()), filter: popup("filter", "Filter", this.buildFilter()) };
-    this.history = pressButton("History", "History: what happened before, drawn again", () => this.toggleHistory(), { "aria-pressed": "false" });
+    this.popups = { layers: popup("layers", "Layers", "What else is drawn", this.buildLayers()), filter: popup("filter", "Filter", "Grey out what does not match (/)", this.buildFilter()) };
+    this.history = pressButton("History", "What happened before, drawn again", () => this.toggleHistory(), { "aria-pressed": "false" });
     this.wide = pressButton("Full width", "The full width of the notebook", () => view.setWide(!this.isPressed(this.wide)), { "aria-pressed": "false" });
     this.wide.classList.add("k8-tool-wide");
     this.screen = pressButton("Full screen", "Full screen, for a projector", () => this.goFullScreen(), { "aria-pressed": "false" });
-    this.level = pressButton("100 %", "Fit the drawing", () => view.viewport.refit());
+    this.level = pressButton("100 %", "Fit the drawing (0)", () => view.viewport.refit());
     const zoom = html("span", "k8-zoom", "", { role: "group", "aria-label": "Zoom of the drawing" });
-    zoom.append(pressButton("−", "Zoom out", () => view.viewport.zoom(1 / ZOOM.step)), this.level,
-      pressButton("+", "Zoom in", () => view.viewport.zoom(ZOOM.step)));
+    zoom.append(pressButton("−", "Zoom out (−)", () => view.viewport.zoom(1 / ZOOM.step), { "aria-label": "Zoom out" }), this.level,
+      pressButton("+", "Zoom in (+, or Ctrl and the wheel)", () => view.viewport.zoom(ZOOM.step), { "aria-label": "Zoom in" }));
     this.note = html("span", "k8-menu-note", "", { role: "status" });
     tools.append(this.note, this.popups.layers.holder, this.popups.filter.holder, this.history, zoom, this.wide, this.screen);
     this.outside = (event) => {
