@@ -33,9 +33,14 @@ class MapView {
     };
     this.model.on("change:snapshot", this.snapshotChanged);
     this.resize = new ResizeObserver(() => this.measure());
+    this.panelResize = new ResizeObserver(() => this.wide && !this.full && setFullWidth(this.root, true));
     this.resize.observe(this.root);
     this.resize.observe(this.panels.canvas);
     this.tick = setInterval(() => this.second(), 1000);
+    this.root.addEventListener("focusin", (event) => { // a listener of its own would make the drawing a stop of Tab
+      const pod = event.target.closest?.(".k8-pod");
+      if (pod) this.picture.stopAt(pod.dataset.uid);
+    });
     this.svg.addEventListener("click", (event) => this.clicked(event));
     for (const [name, on] of [["pointerover", true], ["pointerout", false]]) {
       this.svg.addEventListener(name, (event) => this.hover(event, on));
@@ -247,6 +252,8 @@ class MapView {
   setWide(on) {
     this.wide = on;
     setFullWidth(this.root, on);
+    const panel = notebookPanel(this.root);
+    if (panel) this.panelResize.observe(panel);
     this.menu.press(this.menu.wide, on);
   }
 
@@ -315,6 +322,7 @@ class MapView {
     this.replay?.close?.();
     this.menu.close();
     this.resize.disconnect();
+    this.panelResize.disconnect();
     this.channel.close();
     this.model.off("change:snapshot", this.snapshotChanged);
     setFullWidth(this.root, false);

@@ -71,9 +71,13 @@ class SceneSource(Protocol):
 
 
 def script() -> str:
-    """The browser's part as one ES module: its parts share one scope, so they are joined in order."""
+    """The browser's part as one ES module: its parts share one scope, so they are joined in order.
+
+    Lines are sent without what stands left of them and without those that are only a comment.
+    """
     names = [f"live_map_{part}.js" for part in _SCRIPT_PARTS] + ["live_map.js"]
-    return "\n".join((_FOLDER / name).read_text() for name in names)
+    lines = (line.strip() for name in names for line in (_FOLDER / name).read_text().splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith(("//", "/**")))
 
 
 def style() -> str:

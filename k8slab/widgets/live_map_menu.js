@@ -122,10 +122,15 @@ class Menu {
     for (const { line, end } of edges.values()) {
       for (const node of [line, end]) node.classList.toggle("k8-dim", !found.has(line.dataset.pod));
     }
-    for (const [name, own] of [["services", groups.services], ["owners", new Map([...view.panels.owners.children].map((card) => [card.dataset.key, card]))]]) {
+    view.picture.layers.heirs.classList.toggle("k8-dim", !!wanted);
+    const lit = new Set(); // whose Pods match, matches
+    for (const { service, pod } of Object.values(scene.edges)) if (found.has(pod)) lit.add(service);
+    for (const uid of found) for (let up = scene.pods[uid].owner; up && !lit.has(up); up = scene.owners[up]?.owner) lit.add(up);
+    const cards = [...view.panels.owners.children].map((card) => [card.dataset.key, card]);
+    for (const [name, own] of [["services", groups.services], ["owners", cards]]) {
       for (const [uid, node] of own) {
         const { kind = "Service", name: called = "" } = scene[name][uid] ?? {};
-        node.classList.toggle("k8-dim", !!wanted && !matchesAll(`${kind} ${called}`.toLowerCase(), wanted));
+        node.classList.toggle("k8-dim", !!wanted && !lit.has(uid) && !matchesAll(`${kind} ${called}`.toLowerCase(), wanted));
       }
     }
     this.tell(found.size, pods.length);
@@ -190,7 +195,7 @@ class Menu {
   }
 
   goFullScreen() {
-    toggleFullScreen(this.view.root).catch((error) => say(this.note, `The browser refused: ${error.message}`));
+    toggleFullScreen(this.view.root).catch((error) => say(this.note, `Not in full screen: ${error.message}`));
   }
 
   close() {

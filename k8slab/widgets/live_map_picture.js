@@ -86,13 +86,24 @@ class Picture {
       () => plan.collapsed ? (serial += 1) : "");
     this.each("services", plan.services, news, placed, () => make("g", { class: "k8-service-group", tabindex: "-1" }),
       (group, uid) => drawService(group, scene.services[uid], plan.services[uid], ruler));
-    this.each("pods", plan.pods, news, placed, (uid) => make("g", { class: "k8-pod", tabindex: "0", role: "button",
+    this.each("pods", plan.pods, news, placed, (uid) => make("g", { class: "k8-pod", tabindex: "-1", role: "button",
       "data-uid": uid, "aria-haspopup": "dialog" }), (group, uid) => this.drawOnePod(group, uid),
     (uid) => `${this.halo.has(uid)} ${scene.pods[uid].heir in scene.pods}`);
+    if (placed) this.stopAt(this.stop);
     if (placed) this.drawEdges(plan);
     else for (const id of news.keys.edges) this.restate(id, scene.edges[id].state);
     if (placed || news.scene) this.drawHeirs(scene, plan);
     if (placed) this.layers.frame.replaceChildren(...this.drawFrame(scene, plan));
+  }
+
+  /** One Pod alone is a stop of the Tab key, the one that had the focus last; arrows lead to the others. */
+  stopAt(uid) {
+    const { pods } = this.groups;
+    const stop = pods.has(uid) ? uid : bySlot(this.scene.pods).find(([each]) => pods.has(each))?.[0];
+    if (stop === this.stop && pods.get(stop)?.getAttribute("tabindex") === "0") return;
+    pods.get(this.stop)?.setAttribute("tabindex", "-1");
+    pods.get(stop)?.setAttribute("tabindex", "0");
+    this.stop = stop;
   }
 
   /** Whether so much comes and goes at once that movement would say nothing. */

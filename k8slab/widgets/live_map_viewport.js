@@ -151,14 +151,20 @@ function bestWidth(scene, across, room, kept) {
 }
 
 /** The whole screen, for a projector. Escape leaves it, as the browser does it. */
-function toggleFullScreen(root) {
+async function toggleFullScreen(root) {
   if (document.fullscreenElement === root) return document.exitFullscreen();
-  return root.requestFullscreen?.({ navigationUI: "hide" }) ?? Promise.resolve();
+  if (!root.requestFullscreen) throw new Error("this page does not allow it.");
+  return root.requestFullscreen({ navigationUI: "hide" });
+}
+
+/** What scrolls the notebook; null elsewhere. */
+function notebookPanel(root) {
+  return root.closest(".jp-WindowedPanel-outer, .jp-Notebook, .jp-LinkedOutputView");
 }
 
 /** The whole width of the notebook's panel, whatever stands left of an output there. */
 function setFullWidth(root, on) {
-  const panel = root.closest(".jp-WindowedPanel-outer, .jp-Notebook, .jp-LinkedOutputView, .lm-Panel.jp-MainAreaWidget");
+  const panel = notebookPanel(root);
   root.classList.remove("k8-full-width");
   root.style.marginLeft = root.style.width = "";
   for (let up = root.parentElement; up && up !== panel; up = up.parentElement) up.classList.toggle("k8-let-through", on && !!panel);
