@@ -270,5 +270,5 @@ class Mirror:
 
 def _is_beginning(kind: KindStatus, kinds: Sequence[KindStatus], now: float) -> bool:
     """Whether a kind was begun while others were live, and its first list is only on its way."""
-    untried = not kind.last_event and not kind.reconnects
-    return untried and now - kind.since < STALE_AFTER and any(each.state == "live" for each in kinds)
+    untried = not kind.last_event and not kind.reconnects and now - kind.since < STALE_AFTER
+    return untried and any(each.state == "live" and each.since <= kind.since for each in kinds)

@@ -160,7 +160,7 @@ class Policy:
         match kind:
             case "expired":
                 self.fruitless = 0
-                return Decision(pause if times else 0, relist=True, healthy=not times)
+                return Decision(pause if times else 0, relist=True, verify=True, healthy=not times)
             case "refused":
                 return Decision(pause, relist=relist, verify=True)
             case "silent" | "broken":
@@ -175,7 +175,7 @@ class Policy:
             case "throttled":
                 return Decision(max(pause, outcome.retry_after))
             case _:
-                return Decision(pause, relist=relist)
+                return Decision(pause, relist=relist, verify=relist)
 
     @property
     def forbidden(self) -> bool:
