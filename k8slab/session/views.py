@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, Literal
 
 from k8slab.session.actions import ButtonActions, PodActions
 from k8slab.session.components import CONTROL_PLANE, Components, act, state_in_words
+from k8slab.session.exports import Exported, export
 from k8slab.session.judge import ExerciseRun, Judge, PredictionRun
 from k8slab.session.reached import as_html, what_is_next
 from k8slab.session.recalling import RecapRun
@@ -99,6 +101,10 @@ class Views:
             if life.gone is None or life.gone >= session.since
         ]
         return lives_figure(lives, time.time(), f"{session.chapter.title}: lives of the Pods")
+
+    def export(self, path: Path) -> Exported:
+        """Write what happened since the last reset, with the layers that are on."""
+        return export(self._source().recording(), path)
 
     def stopwatch(self) -> Stopwatch:
         """How long each phase of the latest healing took."""
