@@ -154,15 +154,8 @@ def _told(
     spent = dict.fromkeys(PHASES, 0.0)
     for name, begin, stop in phases_of(life, until):
         spent[name] += stop - begin
-    ended = (
-        "failed"
-        if life.failed is not None
-        else "completed"
-        if life.done is not None
-        else "gone"
-        if life.gone is not None
-        else ""
-    )
+    ends = (("gone", life.gone), ("failed", life.failed), ("completed", life.done))
+    ended = next((word for word, moment in ends if moment is not None), "")
     owner = owners.get(life.owner)
     return (
         life.name,

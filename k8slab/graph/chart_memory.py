@@ -58,14 +58,10 @@ def memory_chart(samples: Sequence[MemorySample], title: str, note: str = "", ev
     )
     moments = [each.moment - start for each in known]
     panels = tuple(_panel(name, moments, values, len(known) < 3) for name, values in groups if any(values))
-    taken = (
-        f"{len(known)} samples"
-        if len(known) > 1
-        else "One sample, more follow; run the cell again in a while"
-    )
-    words = (
-        f"{source} {taken}, one every {every:g} s since {clock(start)}, to {clock(until)}. {note}".rstrip()
-    )
+    taken = f"{len(known)} samples, one every {every:g} s since {clock(start)}, to {clock(until)}."
+    if len(known) == 1:
+        taken = f"One sample so far, one every {every:g} s since {clock(start)}: run the cell again soon."
+    words = f"{source} {taken} {note}".rstrip()
     table = []
     for group, values in zip(("control plane", "node"), (groups[0][1], groups[1][1]), strict=True):
         for name in _names(values):

@@ -12,7 +12,7 @@ from k8slab.graph.looks import LINE, PAPER, QUIET
 from k8slab.graph.svg import Svg, fitted, number, width_of
 
 WIDTH = 760.0
-LEFT, RIGHT = 190.0, 20.0
+LEFT, RIGHT = 215.0, 20.0
 ROW = 24.0
 CURVES = 170.0
 GAP = 30.0
@@ -57,7 +57,7 @@ def svg_chart(chart: Chart) -> str:
         return LEFT + (WIDTH - LEFT - RIGHT) * min(max(x, 0.0), end) / end
 
     picture = Picture()
-    words = textwrap.wrap(chart.source, 105)
+    words = textwrap.wrap(chart.source, 95)
     body, top = Picture(), 46.0 + 17 * len(words)
     for panel in chart.panels:
         if isinstance(panel, Curves):
@@ -125,7 +125,7 @@ def _stack(body: Picture, panel: Curves, across: Across, up: Callable[[float], f
                     width,
                     low - high,
                     curve.colour,
-                    "" if low - high > 60 else curve.pattern,
+                    curve.pattern,
                 )
         below = above
 
