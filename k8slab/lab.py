@@ -291,9 +291,14 @@ class Lab(Practice):
 
     @in_plain_words
     def timeline(self) -> Any:
-        """The lives of the Pods so far, as a plotly figure."""
+        """The lives of the Pods so far, as a chart: `lab.charts.lives()`."""
+        return self.charts.lives()
+
+    @property
+    def charts(self) -> Any:
+        """What is read at leisure: `.lives()`, `.replicas("deploy/web")`, `.requests()` and others."""
         self._live()
-        return self._views.timeline()
+        return self._views.charts()
 
     def manifests(self) -> Table:
         """The chapter's manifests, and what each holds."""

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from k8slab.session.actions import ButtonActions, PodActions
 from k8slab.session.components import CONTROL_PLANE, Components, act, state_in_words
@@ -28,6 +28,9 @@ from k8slab.session.shown import (
     prediction_run,
 )
 from k8slab.traffic import Requests
+
+if TYPE_CHECKING:
+    from k8slab.session.charts import Charts
 
 WAITING = "Say first what you expect: the questions stand above."
 
@@ -52,6 +55,7 @@ class Views:
         self._tell: dict[str, Callable[[], None]] = {}
         self._asked = ""
         self._traffic: dict[str, Requests] = {}
+        self._charts: Charts | None = None
         self._open: dict[str, Any] = {}
 
     def map(self, layers: Iterable[str] = ()) -> Any:
@@ -90,17 +94,14 @@ class Views:
 
         return Graph(source.scene, make)
 
-    def timeline(self) -> Any:
-        """The lives of the Pods since the last reset, as a plotly figure."""
-        from k8slab.graph.timeline_figure import lives_figure
+    def charts(self) -> Charts:
+        """The charts of the lab."""
+        with self._lock:
+            if self._charts is None:
+                from k8slab.session.charts import Charts
 
-        session = self._session
-        lives = [
-            life
-            for life in session.timeline.lives(session.namespace)
-            if life.gone is None or life.gone >= session.since
-        ]
-        return lives_figure(lives, time.time(), f"{session.chapter.title}: lives of the Pods")
+                self._charts = Charts(self._session, lambda: dict(self._traffic))
+            return self._charts
 
     def export(self, path: Path) -> Exported:
         """Write what happened since the last reset, with the layers that are on."""
@@ -264,10 +265,13 @@ class Views:
         with self._lock:
             widgets, self._open = list(self._open.values()), {}
             scene, self._scene = self._scene, None
+            charts, self._charts = self._charts, None
         for widget in widgets:
             widget.close()
         if scene is not None:
             scene.close()
+        if charts is not None:
+            charts.close()
 
     def _prediction_view(self, key: str) -> Any:
         from k8slab.widgets.prediction_view import PredictionView
@@ -320,7 +324,8 @@ class Views:
             return self._scene
 
     def _buttons(self) -> ButtonActions:
-        return ButtonActions(self._actions, self.announce)
+        source, objects = self._source(), self._objects
+        return ButtonActions(self._actions, self.announce, objects, source.set_layer)
 
     def _key(self, what: str) -> str:
         return f"{what} of {self._session.cluster.name}/{self._session.namespace}"
