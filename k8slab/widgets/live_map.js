@@ -16,8 +16,8 @@ class MapView {
     this.link = "live";
     this.channel = new Channel(model, (message) => this.hear(message));
     this.picture = new Picture(this);
-    this.svg = this.picture.svg;
-    this.viewport = new Viewport(this.root, this.panels.canvas, this.svg, () => this.zoomed());
+    this.world = this.picture.world;
+    this.viewport = new Viewport(this.root, this.panels.canvas, this.world, () => this.zoomed());
     this.menu = new Menu(this, this.panels.tools);
     this.keys = new Keys(this);
     this.toolbar = new Toolbar(this.panels.canvas, (...args) => this.channel.ask(...args), (uid, focus) => this.closed(uid, focus));
@@ -41,9 +41,9 @@ class MapView {
       const pod = event.target.closest?.(".k8-pod");
       if (pod) this.picture.stopAt(pod.dataset.uid);
     });
-    this.svg.addEventListener("click", (event) => this.clicked(event));
+    this.world.addEventListener("click", (event) => this.clicked(event));
     for (const [name, on] of [["pointerover", true], ["pointerout", false]]) {
-      this.svg.addEventListener(name, (event) => this.hover(event, on));
+      this.world.addEventListener(name, (event) => this.hover(event, on));
     }
   }
 
@@ -282,7 +282,7 @@ class MapView {
   /** Count down what counts down; nothing else is touched. */
   second() {
     if (document.hidden || this.gone) return;
-    for (const node of this.svg.querySelectorAll("[data-grace-end]")) {
+    for (const node of this.world.querySelectorAll("[data-grace-end]")) {
       say(node, `${Math.max(0, Math.ceil(Number(node.dataset.graceEnd) - this.now()))} s`);
     }
   }

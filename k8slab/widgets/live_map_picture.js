@@ -51,9 +51,11 @@ class Picture {
     this.arrow = `k8-arrow-${(serial += 1)}`;
     const defs = make("defs", {}, make("marker", { id: this.arrow, viewBox: "0 0 8 8", refX: 6, refY: 4, markerWidth: 8,
       markerHeight: 8, orient: "auto" }, make("path", { d: "M0 0L8 4L0 8z", class: "k8-arrow-head" })));
+    this.world = html("div", "k8-world"); // what moves lies over the drawing in boxes of its own, which the browser can shift alone
+    this.world.append(this.svg);
     this.layers = {};
     this.svg.append(this.desc, defs);
-    for (const name of ["frame", "nodes", "edges", "services", "heirs", "pods", "ends", "moving"]) {
+    for (const name of ["frame", "nodes", "edges", "services", "heirs", "pods", "ends"]) {
       this.svg.append(this.layers[name] = make("g", { class: `k8-layer-${name}` }));
     }
     this.byState = {};
@@ -142,15 +144,44 @@ class Picture {
     group.setAttribute("class", `k8-pod k8-look-${pod.look}${view.toolbar.uid === uid ? " k8-chosen" : ""}`);
     group.setAttribute("aria-label", `${describePod(pod, scene)}. Enter opens its toolbar.`);
     (this.plan.pods[uid].dense ? drawDensePod : drawPod)(group, pod, this.plan.pods[uid], scene, view.ruler, view.now(), this.halo.has(uid));
-    if (pod.restarts > (group.restarts ?? pod.restarts) && !this.quiet) this.flash(group, this.plan.pods[uid]);
+    if (pod.restarts > (group.restarts ?? pod.restarts) && !this.quiet) this.flash(this.plan.pods[uid]);
     group.restarts = pod.restarts;
   }
 
+  over(node, { x, y, w, h }) {
+    Object.assign(node.style, { left: `${x}px`, top: `${y}px`, width: `${w}px`, height: `${h}px` });
+    this.world.append(node);
+    return node;
+  }
+
   /** A restart lights the card up once. */
-  flash(group, { x, y, w, h }) {
-    const light = box(x, y, w, h, 10, "k8-flash");
-    group.append(light);
+  flash(place) {
+    const light = this.over(html("div", "k8-flash"), place);
     animate(light, [{ opacity: 0.7 }, { opacity: 0 }], { duration: 900, easing: "ease-out" }).then(() => light.remove());
+  }
+
+  /** Lift a Pod out of the drawing, so that while it moves nothing else is painted again. */
+  lift(group, place) {
+    const [x, y, w, h] = [place.x - 12, place.y - 12, place.w + 24, place.h + 40];
+    const holder = make("svg", { class: "k8-drawing k8-moving", viewBox: `${x} ${y} ${w} ${h}` });
+    holder.append(group);
+    return this.over(holder, { x, y, w, h });
+  }
+
+  enter(group) {
+    if (animations >= MOST_ANIMATIONS || still?.matches) return;
+    const holder = this.lift(group, group.place);
+    animate(holder, ENTER, { duration: 300, easing: "ease-out" }).then(() => {
+      const held = document.activeElement === group;
+      if (!group.hasAttribute("aria-hidden")) this.layers.pods.append(group);
+      if (held) group.focus({ preventScroll: true });
+      holder.remove();
+    });
+  }
+
+  leave(group) {
+    const holder = this.lift(group, group.place);
+    animate(holder, LEAVE, { duration: 500 }).then(() => holder.remove());
   }
 
   /** One group a uid: made when it comes, filled when it changed, faded when it goes. */
@@ -171,7 +202,8 @@ class Picture {
         group.signature = signature;
         fill(group, uid);
       }
-      if (fresh && !this.quiet) this.enter(group, this.layers[layer]);
+      group.place = places[uid];
+      if (fresh && !this.quiet && layer === "pods") this.enter(group);
     }
     if (!placed) return;
     for (const [uid, group] of groups) {
@@ -179,25 +211,9 @@ class Picture {
       groups.delete(uid);
       group.setAttribute("aria-hidden", "true");
       group.removeAttribute("tabindex");
-      if (this.quiet) {
-        group.remove();
-        continue;
-      }
-      this.layers.moving.append(group);
-      animate(group, LEAVE, { duration: 500 }).then(() => group.remove());
+      if (this.quiet || layer !== "pods") group.remove();
+      else this.leave(group);
     }
-  }
-
-  /** What moves lies on top meanwhile, so that what stands still need not be painted again and again. */
-  enter(group, home) {
-    if (animations >= MOST_ANIMATIONS || still?.matches) return;
-    this.layers.moving.append(group);
-    animate(group, ENTER, { duration: 300, easing: "ease-out" }).then(() => {
-      if (group.parentNode !== this.layers.moving || group.hasAttribute("aria-hidden")) return;
-      const held = document.activeElement === group;
-      home.append(group);
-      if (held) group.focus({ preventScroll: true });
-    });
   }
 
   drawEdges(plan) {
@@ -241,7 +257,14 @@ class Picture {
     if (this.heirsSeen === signature) return;
     this.heirsSeen = signature;
     const taken = [];
-    this.layers.heirs.replaceChildren(...plan.heirs.map((heir) => drawHeir(heir, scene, plan, this.view.ruler, taken)));
+    const known = new Set(this.layers.heirs.children);
+    for (const heir of plan.heirs) {
+      const group = drawHeir(heir, scene, plan, this.view.ruler, taken);
+      const same = [...known].find((old) => old.isEqualNode(group));
+      if (same) known.delete(same);
+      else this.layers.heirs.append(group);
+    }
+    for (const old of known) old.remove();
   }
 
   hover(uid, on) {

@@ -4,13 +4,13 @@ const ZOOM = { least: 0.4, most: 4, step: 1.25 };
 const DRAG = 5;
 
 class Viewport {
-  constructor(root, canvas, svg, changed) {
+  constructor(root, canvas, world, changed) {
     this.root = root;
     this.canvas = canvas;
-    this.svg = svg;
+    this.world = world;
     this.changed = changed;
     this.node = html("div", "k8-view");
-    this.node.append(svg);
+    this.node.append(world);
     canvas.append(this.node);
     this.width = this.height = this.room = this.across = 0;
     this.reset();
@@ -57,7 +57,7 @@ class Viewport {
     const plain = this.k === 1 && !this.y && !this.x;
     this.node.classList.toggle("k8-zoomed", !plain);
     this.node.style.height = plain && !this.room ? "" : `${this.shownHeight}px`;
-    this.svg.style.transform = plain ? "" : `translate(${this.x.toFixed(2)}px, ${this.y.toFixed(2)}px) scale(${this.k.toFixed(4)})`;
+    this.world.style.transform = plain ? "" : `translate(${this.x.toFixed(2)}px, ${this.y.toFixed(2)}px) scale(${this.k.toFixed(4)})`;
     this.changed();
   }
 

@@ -1,4 +1,4 @@
-"""The view of the live map by mouse and keyboard: its buttons, zoom, the filter, the whole screen, what moves."""
+"""The view of the live map by mouse and keyboard: buttons, zoom, filter, the whole screen, what moves."""
 
 from __future__ import annotations
 
@@ -55,15 +55,20 @@ def zoom(live: Locator) -> str:
 
 def shift(live: Locator) -> str:
     """Where the drawing was moved to."""
-    moved: str = live.locator(".k8-drawing").evaluate("svg => svg.style.transform")
+    moved: str = live.locator(".k8-world").evaluate("world => world.style.transform")
     return moved
 
 
-def test_the_filter_greys_out_and_moves_nothing(opened: Opened) -> None:
+def test_arrows_lead_from_pod_to_pod_and_the_filter_greys_out(opened: Opened) -> None:
     notebook, live = opened("source.change(lambda s: s['pods']['p3'].update(status='Error', look='failed'))")
     keys = notebook.page.keyboard
     before = live.evaluate(PLACES)
-    live.locator("[data-uid=p3]").focus()
+    assert live.locator(".k8-pod[tabindex='0']").count() == 1
+    live.locator("[data-uid=p1]").focus()
+    for key, name in (("Right", "x2k7d"), ("Right", "b4t8n"), ("Right", "m2v6k"), ("Left", "b4t8n")):
+        keys.press(f"Arrow{key}")
+        assert name in notebook.focused()
+    assert live.locator(".k8-pod[tabindex='0']").get_attribute("data-uid") == "p3"
     keys.press("/")
     field = live.get_by_role("searchbox")
     expect(field).to_be_focused()
@@ -155,7 +160,10 @@ def test_the_whole_screen_and_the_whole_width(opened: Opened) -> None:
     button(live, "Full screen").click()
     notebook.page.wait_for_function("() => document.fullscreenElement?.matches('.k8slab-map')")
     notebook.settle()
-    inside = "root => { const r = root.getBoundingClientRect(); return r.bottom <= innerHeight + 1 && r.right <= innerWidth + 1; }"
+    inside = (
+        "root => { const r = root.getBoundingClientRect();"
+        " return r.bottom <= innerHeight + 1 && r.right <= innerWidth + 1; }"
+    )
     assert live.evaluate(inside)
     live.locator("[data-uid=p3]").click()
     expect(live.locator(".k8-toolbar")).to_be_in_viewport()
@@ -167,27 +175,20 @@ def test_the_whole_screen_and_the_whole_width(opened: Opened) -> None:
     until(lambda: int(live.get_attribute("data-width") or 0) < room - 20, "the width of an output")
 
 
-def test_arrow_keys_go_where_they_point(opened: Opened) -> None:
-    notebook, live = opened()
-    keys = notebook.page.keyboard
-    live.locator("[data-uid=p1]").focus()
-    for key, name in (("ArrowRight", "x2k7d"), ("ArrowRight", "b4t8n"), ("ArrowRight", "m2v6k"), ("ArrowLeft", "b4t8n")):
-        keys.press(key)
-        assert name in notebook.focused()
-    keys.press("Enter")
-    expect(live.locator(".k8-toolbar")).to_be_visible()
-
-
-def test_what_comes_and_goes_is_shown_and_many_at_once_are_not(opened: Opened) -> None:
+def test_one_that_comes_moves_and_many_do_not_and_a_second_map_says_where_it_is(opened: Opened) -> None:
     notebook, live = opened(
         "source.change(lambda s: s['pods'].update(p9=pod('web-new01', 'n2', 1)))",
         "source.change(lambda s: s['pods']['p9'].update(restarts=1))",
-        "source.change(lambda s: s['pods'].update({f'm{i}': pod(f'web-m{i}', 'n1', 2 + i) for i in range(12)}))",
+        "many = {f'm{i}': pod(f'web-m{i}', 'n1', 2 + i) for i in range(12)}\n"
+        "source.change(lambda s: s['pods'].update(many))",
+        "source.change(lambda s: s['pods'].pop('p9'))",
+        "live = LiveMap(source, live._requests._actions); live",
     )
     live.evaluate(
         "() => { const own = Element.prototype.animate; window.moved = [];"
         " Element.prototype.animate = function (...given) {"
-        " window.moved.push(this.dataset.uid ?? this.getAttribute('class')); return own.apply(this, given); }; }"
+        " window.moved.push(this.querySelector('[data-uid]')?.dataset.uid ?? this.className);"
+        " return own.apply(this, given); }; }"
     )
     moved = lambda: notebook.evaluate("() => window.moved")  # noqa: E731
     notebook.run(1)
@@ -197,10 +198,10 @@ def test_what_comes_and_goes_is_shown_and_many_at_once_are_not(opened: Opened) -
     notebook.run(3)
     live.locator("[data-uid=m11]").wait_for()
     assert moved() == ["p9", "k8-flash"]
-
-
-def test_a_second_map_says_in_the_first_output_where_it_is(opened: Opened) -> None:
-    notebook, live = opened("live = LiveMap(source, live._requests._actions); live")
-    notebook.run(1)
+    notebook.page.emulate_media(reduced_motion="reduce")
+    notebook.run(4)
+    until(lambda: live.locator("[data-uid=p9]").count() == 0, "the Pod to leave at once")
+    assert moved() == ["p9", "k8-flash"]
+    notebook.run(5)
     until(lambda: "now stands in the output of another cell" in notebook.output(0), "the farewell")
     until(lambda: notebook.page.locator(".k8slab-map").count() == 1, "one map")
