@@ -120,9 +120,10 @@ def _resources(scene: Scene) -> Iterator[str]:
         words = [f"{resource['kind']} {resource['name']}: {resource['state']}", resource["note"]]
         yield f"{f'{look.mark} ' if look else ''}{', '.join(filter(None, words))}"
         for link in scene.get("links", {}).values():
-            service = scene["services"].get(link["to"])
-            if link["from"] == uid and service is not None:
-                yield f"  {link['relation']} to Service {service['name']} {link['text']}".rstrip()
+            target = scene["services"].get(link["to"]) or scene["resources"].get(link["to"])
+            if link["from"] == uid and target is not None:
+                words = f"{link['relation']} to {target.get('kind', 'Service')} {target['name']} {link['text']}"
+                yield f"  {words.rstrip()}"
 
 
 def _nodes(scene: Scene) -> Iterator[str]:
