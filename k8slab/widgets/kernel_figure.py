@@ -37,6 +37,15 @@ class KernelFigure:
         self._drawer = drawer
         drawer.adopt(self.widget, self._spoken)
 
+    def await_view(self) -> bool:
+        """Send nothing until the next view has spoken; says whether one had been there before."""
+        before, self.heard = self.heard, False
+        return before
+
+    def take_as_heard(self) -> None:
+        """Send from now on, whether a view has spoken or not."""
+        self._spoken(False)
+
     def _spoken(self, on_subshell: bool) -> None:
         if not self.heard:
             self.heard = True

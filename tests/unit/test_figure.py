@@ -28,7 +28,7 @@ def scenes() -> list[dict[str, Any]]:
 def test_the_number_and_order_of_traces_never_change() -> None:
     shapes = [[(trace["type"], trace["name"]) for trace in figure_data(scene)] for scene in scenes()]
     assert all(shape == shapes[0] for shape in shapes)
-    assert len(shapes[0]) == 16
+    assert len(shapes[0]) == 19
 
 
 def test_a_live_figure_can_be_updated_in_place() -> None:
