@@ -50,6 +50,7 @@ class MapView {
   /** The only place that asks the page for sizes: drawing itself never makes it lay out anew. */
   measure() {
     const full = document.fullscreenElement === this.root;
+    this.menu.wide.hidden = !notebookPanel(this.root);
     const { canvas } = this.panels;
     const width = Math.floor(canvas.clientWidth);
     const room = full ? Math.floor(canvas.clientHeight) : 0;

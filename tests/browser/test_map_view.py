@@ -128,49 +128,26 @@ def test_zoom_and_pan_stay_as_the_learner_left_them(opened: Opened) -> None:
     assert zoom(live) == "100 %"
 
 
-def test_a_layer_and_the_history_while_a_cell_runs(
+def test_a_layer_is_asked_for_while_a_cell_runs(
     opened: Opened, notes: Callable[[], list[dict[str, Any]]], tmp_path: Path
 ) -> None:
     end = tmp_path / "end"
-    notebook, live = opened(
-        "import copy\nstart = copy.deepcopy(source.scene())\n"
-        "change = {'pods': {'p3': {**start['pods']['p3'], 'note': 'in the past'}}}\n"
-        "frames = [{'moment': start['moment'] + 5, 'set': change, 'drop': {}}]\n"
-        "past = {'start': start, 'frames': frames, 'until': start['moment'] + 9, 'missing': 0}\n"
-        "source.history = lambda: past",
-        f"import time\nwhile not Path({str(end)!r}).exists(): time.sleep(0.05)",
-        "source.change(lambda s: s['pods']['p3'].update(note='live again'))",
-    )
-    notebook.run(1)
+    notebook, live = opened(f"import time\nwhile not Path({str(end)!r}).exists(): time.sleep(0.05)")
     direct = notebook.has_subshells()
-    if not direct:
-        end.touch()
-    notebook.start(2)
-    until(lambda: not direct or notebook.count(2) is None, "the cell to run")
+    if direct:
+        notebook.start(1)
     button(live, "Layers").click()
     volumes = live.get_by_role("checkbox", name="Volumes")
     volumes.check()
     noted = until(notes, "the layer to be asked for")
     assert (noted[0]["verb"], noted[0]["uid"], noted[0]["on"]) == ("layer", "volumes", True)
+    assert not direct or notebook.count(1) is None, "the cell still runs"
+    end.touch()
     expect(volumes).to_be_checked()
     live.get_by_role("checkbox", name="Selectors against endpoints").check()
     assert "k8-with-mismatches" in (live.get_attribute("class") or "")
     live.locator(".k8-map-title").click()
     expect(volumes).to_be_hidden()
-    button(live, "History").click()
-    expect(live.locator(".k8-history")).to_be_visible()
-    expect(live.locator("[data-uid=p3]")).to_contain_text("in the past")
-    assert not direct or notebook.count(2) is None, "the cell still runs"
-    end.touch()
-    until(lambda: notebook.count(2) is not None, "the cell's end")
-    notebook.run(3)
-    live.locator("[data-uid=p3]").click()
-    expect(button(live, "Kill pod web-b4t8n")).to_be_disabled()
-    expect(live.locator("[data-uid=p3]")).to_contain_text("in the past")
-    notebook.page.keyboard.press("Escape")
-    notebook.page.keyboard.press("Escape")
-    expect(live.locator(".k8-history")).to_be_hidden()
-    expect(live.locator("[data-uid=p3]")).to_contain_text("live again")
 
 
 def test_the_whole_screen_and_the_whole_width(opened: Opened) -> None:
