@@ -15,6 +15,8 @@
 The pauses are client-go's (tools/cache/reflector.go): 0.8 s doubling up to 30 s, jittered up
 to twice that, and from the start again after two minutes without a failure. Each row counts for
 itself: a server that starts again goes through several, and is not made to wait for all of them.
+A watch that brought news for ten seconds before it ended was healthy enough to begin anew, too:
+even if that goes on for ever it is six requests a minute.
 """
 
 from __future__ import annotations
@@ -50,6 +52,9 @@ PATIENT_AFTER = 5
 """Refusals in a row after which one asks only every half minute."""
 
 SHORT_WATCH = 1.0
+GOOD_WATCH = 10.0
+"""Seconds after which a watch that brought news has made up for earlier failures of its kind."""
+
 RELIST_AFTER = 3
 """Watches in a row that failed without an event before the reflector stops trusting its version."""
 
@@ -151,6 +156,8 @@ class Policy:
             return Decision(0, healthy=True)
         if now - self.last_failure >= HEALTHY_AFTER:
             self.failures.clear()
+        if progress and seconds >= GOOD_WATCH:
+            del self.failures[kind]
         times = self.failures[kind]
         pause = self._pause(min(times, 1) if kind == "refused" else times)
         self.failures[kind] += 1
