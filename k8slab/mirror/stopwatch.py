@@ -61,13 +61,19 @@ def heirs(lives: Lives, owner: str, recent: int = 0) -> dict[str, str]:
         forgotten = {life.uid for life in victims[:-recent]}
         victims = victims[-recent:]
         pods = [life for life in pods if life.uid not in forgotten]
+    if not victims:
+        return {}
+    # Whoever was there all along counts for every victim and follows none: of a crowd that is nearly all.
+    steady = {life.uid for life in pods if _is_steady(life, victims[0].left or 0)}
+    pods = [life for life in pods if life.uid not in steady]
     taken: set[str] = set()
     found: dict[str, str] = {}
     for index, victim in enumerate(victims):
         moment = victim.left
         assert moment is not None
         earlier = {life.uid for life in victims[: index + 1]}
-        remaining = sum(life.uid not in earlier and _counted(life, owner, victim, moment) for life in pods)
+        remaining = len(steady)
+        remaining += sum(life.uid not in earlier and _counted(life, owner, victim, moment) for life in pods)
         wanted = lives.wants(owner, moment)
         if wanted is not None and remaining >= wanted:
             continue
@@ -85,6 +91,19 @@ def _is_victim(life: Life, owner: str) -> bool:
     """Whether a Pod left its controller by ending, before its work was done."""
     left = life.left
     return left is not None and (life.done is None or life.done > left) and life.owner_at(left) == owner
+
+
+def _is_steady(life: Life, moment: float) -> bool:
+    """Whether a Pod was there well before a moment, under the same controller ever since, and still is."""
+    return (
+        life.gone is None
+        and life.deleted is None
+        and life.failed is None
+        and life.done is None
+        and len(life.tenures) == 1
+        and life.seen < moment
+        and life.created + COARSE < moment
+    )
 
 
 def _content(lives: Lives, owner: str, moment: float, remaining: int) -> float:
