@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import footprint, healing, messages, opening
+from benchmarks import footprint, healing, messages, mirror, opening
 from benchmarks.figures import Measurement, table, write_into_readme
 from k8slab.folders import cache_folder
 
@@ -58,7 +58,9 @@ def _arguments() -> argparse.Namespace:
         "--changes", type=int, default=100, help="changes sent to the API server under the map"
     )
     parser.add_argument(
-        "--only", choices=("opening", "healing", "messages", "footprint"), help="measure one of them"
+        "--only",
+        choices=("opening", "healing", "messages", "footprint", "mirror"),
+        help="measure one of them",
     )
     parser.add_argument("--readme", action="store_true", help="write the table into README.md")
     return parser.parse_args()
@@ -87,6 +89,9 @@ def _measure(wanted: argparse.Namespace) -> list[Measurement]:
             _say("looking at the memory and the idle time of every process")
             with contextlib.redirect_stdout(sys.stderr):
                 measurements += footprint.measure(lab)
+        if wanted.only in (None, "mirror"):
+            _say(f"starting mirrors over {mirror.PODS} Pods")
+            measurements += mirror.measure(cluster)
     finally:
         lab.close()
         cluster.delete()
