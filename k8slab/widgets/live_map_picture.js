@@ -91,7 +91,9 @@ class Picture {
     this.each("pods", plan.pods, news, placed, (uid) => make("g", { class: "k8-pod", tabindex: "-1", role: "button",
       "data-uid": uid, "aria-haspopup": "dialog" }), (group, uid) => this.drawOnePod(group, uid),
     (uid) => `${this.halo.has(uid)} ${scene.pods[uid].heir in scene.pods}`);
-    if (placed) this.stopAt(this.stop);
+    if (placed) this.stopAt(this.orphan?.heir || this.stop);
+    if (this.orphan) this.groups.pods.get(this.stop)?.focus({ preventScroll: true }); // the focus goes to the heir
+    this.orphan = null;
     if (placed) this.drawEdges(plan);
     else for (const id of news.keys.edges) this.restate(id, scene.edges[id].state);
     if (placed || news.scene) this.drawHeirs(scene, plan);
@@ -145,7 +147,7 @@ class Picture {
     group.setAttribute("aria-label", `${describePod(pod, scene)}. Enter opens its toolbar.`);
     (this.plan.pods[uid].dense ? drawDensePod : drawPod)(group, pod, this.plan.pods[uid], scene, view.ruler, view.now(), this.halo.has(uid));
     if (pod.restarts > (group.restarts ?? pod.restarts) && !this.quiet) this.flash(this.plan.pods[uid]);
-    group.restarts = pod.restarts;
+    Object.assign(group, { restarts: pod.restarts, heir: pod.heir });
   }
 
   over(node, { x, y, w, h }) {
@@ -209,6 +211,7 @@ class Picture {
     for (const [uid, group] of groups) {
       if (places[uid]) continue;
       groups.delete(uid);
+      if (document.activeElement === group) this.orphan = group;
       group.setAttribute("aria-hidden", "true");
       group.removeAttribute("tabindex");
       if (this.quiet || layer !== "pods") group.remove();
