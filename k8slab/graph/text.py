@@ -122,8 +122,8 @@ def _resources(scene: Scene) -> Iterator[str]:
         for link in scene.get("links", {}).values():
             target = scene["services"].get(link["to"]) or scene["resources"].get(link["to"])
             if link["from"] == uid and target is not None:
-                words = f"{link['relation']} to {target.get('kind', 'Service')} {target['name']} {link['text']}"
-                yield f"  {words.rstrip()}"
+                kind = target.get("kind", "Service")
+                yield f"  {link['relation']} to {kind} {target['name']} {link['text']}".rstrip()
 
 
 def _nodes(scene: Scene) -> Iterator[str]:

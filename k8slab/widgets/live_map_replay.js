@@ -54,6 +54,8 @@ class Replay {
     holder.append(this.bar);
     view.panels.badge.removeAttribute("role");
     this.bar.addEventListener("keydown", (event) => this.key(event));
+    // After the mouse, space and arrows are the past's again; whoever came by Tab stays where they are.
+    this.bar.addEventListener("click", (event) => { if (event.detail) this.slider.focus({ preventScroll: true }); });
     this.resize = new ResizeObserver(() => this.drawMarks());
     this.resize.observe(this.track);
     this.seek(this.lasting ? this.start : this.end);
@@ -61,11 +63,7 @@ class Replay {
   }
 
   build() {
-    const button = (text, label, heard) => {
-      const made = html("button", "k8-tool", text, { type: "button", "aria-label": label, title: label });
-      made.addEventListener("click", heard);
-      return made;
-    };
+    const button = pressButton;
     const line = (...parts) => { const made = html("div", "k8-replay-line"); made.append(...parts); return made; };
     this.bar = html("div", "k8-replay", "", { role: "group", "aria-label": "History" });
     this.clock = html("strong", "k8-replay-clock");
@@ -85,7 +83,7 @@ class Replay {
     const legend = html("span", "k8-replay-legend");
     for (const [tone, [word]] of Object.entries(TONES)) legend.append(toneMark(tone), html("span", "", word));
     const head = line(this.clock, this.after, this.note);
-    if (!this.lasting) head.append(button("Back to live", "Back to live", () => this.view.leaveHistory()));
+    if (!this.lasting) head.append(button("Back to live", "What is so now", () => this.view.leaveHistory()));
     this.bar.append(head, this.track, line(button("◂ Previous", "Previous event (left arrow)", () => this.step(-1)), this.playButton,
       button("Next ▸", "Next event (right arrow)", () => this.step(1)), this.speeds, legend));
     this.setSpeed(1);
