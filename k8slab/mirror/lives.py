@@ -28,6 +28,7 @@ class Life:
         uid, name, namespace: which Pod.
         owner: uid of its controller, or of the last that let it go; empty if none ever owned it.
         node: name of its node; empty before it is placed.
+        revision: the revision of its template, where its controller marks it (StatefulSet, DaemonSet).
         seen: when the mirror first heard of it.
         created, scheduled, started, ready, endpoint: the steps up; `started` is when all its containers had
             started, `endpoint` when an EndpointSlice first called it ready.
@@ -62,6 +63,7 @@ class Life:
     restarts: tuple[float, ...] = ()
     exact: bool = True
     missed_end: bool = False
+    revision: str = ""
 
     @property
     def left(self) -> float | None:
@@ -192,6 +194,7 @@ def _born(change: Change) -> Life:
         created=born,
         tenures=((born, controller_of(pod)),),
         exact=not change.listed,
+        revision=str((metadata.get("labels") or {}).get("controller-revision-hash", "")),
     )
 
 

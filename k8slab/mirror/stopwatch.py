@@ -141,7 +141,8 @@ def recovery(lives: Lives, victim: str) -> Recovery | None:
         victim: uid of the Pod that left.
 
     Returns:
-        None if the Pod is unknown, has not left, has no controller, or was not missed.
+        None if the Pod is unknown, has not left, has no controller, or was not missed; nor is it a
+        recovery where a rollout put a Pod of another revision in its place.
     """
     life = lives.get(victim)
     if life is None or life.left is None or not life.owner_at(life.left):
@@ -149,7 +150,10 @@ def recovery(lives: Lives, victim: str) -> Recovery | None:
     line = heirs(lives, life.owner_at(life.left))
     if victim not in line:
         return None
-    return measured(life, lives.get(line[victim]))
+    heir = lives.get(line[victim])
+    if heir is not None and heir.revision != life.revision:
+        return None
+    return measured(life, heir)
 
 
 def measured(victim: Life, heir: Life | None) -> Recovery:

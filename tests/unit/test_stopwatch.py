@@ -11,7 +11,7 @@ from k8slab.mirror.changes import Change
 from k8slab.mirror.lives import Lives
 from k8slab.mirror.stopwatch import heirs, recovery
 from k8slab.mirror.timeline import Timeline
-from tests.unit.recorded_objects import START, Recording, kill, lesson
+from tests.unit.recorded_objects import START, Recording, kill, lesson, owned_by
 
 
 def timed() -> tuple[Recording, Timeline]:
@@ -165,6 +165,25 @@ def test_who_has_done_its_work_is_no_victim() -> None:
     recording.change("Job-bill", status={"conditions": [{"type": "Complete", "status": "True"}]})
     assert timeline.replicas("Job-bill")[-1].wants == 0
     assert len(timeline.recoveries()) == 1
+
+
+@pytest.mark.parametrize(("revision", "recoveries"), [("1", 1), ("2", 0)])
+def test_a_rollout_of_a_statefulset_is_no_recovery(revision: str, recoveries: int) -> None:
+    timeline = Timeline()
+    recording = Recording(timeline.record)
+    store = recording.owner("StatefulSet", "store", 1)
+
+    def pod(uid: str, revision: str) -> None:
+        labels = {"controller-revision-hash": revision}
+        names = {"name": "store-0", "namespace": "lesson", "uid": uid, "labels": labels}
+        recording.put({"kind": "Pod", "metadata": {**names, "ownerReferences": owned_by(store)}})
+
+    pod("first", "1")
+    recording.wait(5)
+    recording.drop("first")
+    recording.wait(0.1)
+    pod("second", revision)
+    assert len(timeline.recoveries()) == recoveries
 
 
 def test_lives_and_wishes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
