@@ -9,6 +9,7 @@ import networkx
 
 from k8slab.graph.figure import figure, figure_data, scene_graph
 from k8slab.graph.scene import SceneBuilder
+from k8slab.widgets.kernel_figure import with_mortal_views
 from tests.unit.recorded_objects import START, kill, lesson
 
 
@@ -85,3 +86,43 @@ def test_hostile_text_is_inert() -> None:
     scene["pods"]["pod-web-x"] = {**scene["pods"]["pod-web-x"], "note": evil, "name": evil}
     text = json.dumps(json.loads(figure(scene).to_json()), ensure_ascii=False)
     assert "<a" not in text and "$\\" not in text and "%{" not in text and "href='" not in text
+
+
+def test_the_views_of_the_kernels_figure_end_with_their_elements() -> None:
+    """plotly's own module is wrapped where it exports its default, and left alone if it does so otherwise."""
+    script = "var w=()=>({});export{A as FigureModel,B as FigureView,w as default};\n/* licences */"
+    wrapped = with_mortal_views(script)
+    assert "inner=w()" in wrapped
+    assert "export{A as FigureModel,B as FigureView,k8slabWidget as default};\n/* licences */" in wrapped
+    assert with_mortal_views("export default {}") == "export default {}"
+
+
+def test_labels_are_cut_to_their_room_and_keep_what_tells_pods_apart() -> None:
+    scene = scenes()[2]
+    owner = scene["pods"]["pod-web-x"]["owner"]
+    scene["owners"][owner]["name"] = "frontend-of-the-shop-6c8f9d7b5"
+    name = "frontend-of-the-shop-6c8f9d7b5-k2j4s"
+    scene["pods"]["pod-web-x"] = {**scene["pods"]["pod-web-x"], "name": name}
+    texts = {trace["name"]: trace.get("text") for trace in figure_data(scene)}
+    assert "…k2j4s" in texts["running"]
+    assert texts["terminating"] == ["web-a<br>terminating"]
+    assert texts["Service"][0].startswith("web<br>")
+
+
+def test_groups_and_mismatches_are_drawn_and_the_title_says_how_many_pods_there_are() -> None:
+    scene = scenes()[1]
+    node = next(iter(scene["nodes"]))
+    group = {"node": node, "owner": "x", "name": "web", "kind": "ReplicaSet", "slot": 3, "count": 180,
+             "look": "running", "looks": {"running": 180}}  # fmt: skip
+    scene = {
+        **scene,
+        "groups": {f"{node}/x": group},
+        "shown": {"pods": 3, "of": 183},
+        "mismatches": {"m": {"service": "service-web", "pod": "pod-web-a", "kind": "no-endpoint", "why": ""}},
+        "edges": {},
+    }
+    traces = {trace["name"]: trace for trace in figure_data(scene)}
+    assert traces["group of Pods"]["text"] == ["×180"]
+    assert traces["group of Pods"]["hovertext"] == ["ReplicaSet web ×180: 180 running"]
+    assert traces["matches, and is no endpoint"]["x"].count(None) == 1
+    assert "showing 3 of 183 Pods one by one" in figure(scene).layout.title.text
