@@ -92,7 +92,8 @@ def test_arrows_lead_from_pod_to_pod_and_the_filter_greys_out(opened: Opened) ->
 
 def test_zoom_and_pan_stay_as_the_learner_left_them(opened: Opened) -> None:
     notebook, live = opened(
-        "source.change(lambda s: s['pods'].update(p9=pod('web-new01', 'n2', 1, 'starting')))"
+        "new = pod('web-new01', 'n2', 1, 'starting')\n"
+        "source.change(lambda s: (s['pods'].update(p9=new), s['owners'].clear()))"
     )
     mouse, keys = notebook.page.mouse, notebook.page.keyboard
     live.scroll_into_view_if_needed()
@@ -119,6 +120,7 @@ def test_zoom_and_pan_stay_as_the_learner_left_them(opened: Opened) -> None:
     notebook.run(1)
     live.locator("[data-uid=p9]").wait_for()
     assert shift(live) == left
+    expect(live.locator(".k8-owners")).to_be_hidden()
     live.locator("[data-uid=p3]").focus()
     keys.press("0")
     assert (zoom(live), shift(live)) == ("100 %", "")
