@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from k8slab.cli import app
 from k8slab.errors import LabError
 from k8slab.graph.replay import replay
+from k8slab.graph.static_picture import static_html
 from k8slab.mirror.recording import About, Recording
 from k8slab.mirror.timeline import Timeline
 from k8slab.session.exports import export
@@ -85,3 +86,11 @@ def test_a_history_that_is_too_large_is_cut_at_its_start_and_says_so() -> None:
     assert whole["cut"] == 0 and whole["frames"] == history["frames"]
     cut = json.loads(gzip.decompress(packed(history, len(packed(history)) - 100)))
     assert cut["cut"] + len(cut["frames"]) == len(history["frames"]) and cut["cut"] > 0
+
+
+def test_the_still_picture_has_a_description_and_its_text() -> None:
+    scene = {**replay(recorded(HOSTILE))[1]}
+    text = static_html(scene)
+    assert "alert(1)</script>" not in text and text.count("<") == text.count(">") == 9
+    assert re.search(r'<img alt="Map of the cluster: .*3 nodes, 4 Pods, 4 of them ready', text)
+    assert "Node worker-1: Ready" in text and "data:image/svg+xml;base64," in text
