@@ -201,6 +201,7 @@ class MapView {
     if (news.all || news.scene) this.menu.drawLayers();
     if (news.any("components")) drawPlane(panels, scene);
     if (news.any("owners")) drawOwners(panels, scene);
+    if (news.any("resources", "links", "pods")) drawResources(panels, scene, this.picture);
     if (news.all || news.places) this.chooseWidth(scene, news);
     this.picture.draw(scene, this.drawnWidth, news);
     this.plan = this.picture.plan;

@@ -45,6 +45,7 @@ _FOLDER = Path(__file__).parent
 _SCRIPT_PARTS = (
     "geometry",
     "drawing",
+    "resources",
     "channel",
     "changes",
     "picture",
@@ -258,12 +259,18 @@ class LiveMap(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The widget, and for places without a kernel the same picture as SVG and as text."""
         from k8slab.graph.drawing import svg
+        from k8slab.graph.static_picture import static_html
         from k8slab.graph.text import tree
 
         scene = self._source.scene()
         bundle = super()._repr_mimebundle_(**kwargs)
         data, metadata = bundle if bundle is not None else ({}, {})
-        data = {**data, "image/svg+xml": svg(scene), "text/plain": tree(scene)}
+        still = {
+            "text/html": static_html(scene),
+            "image/svg+xml": svg(scene),
+            "text/plain": tree(scene),
+        }
+        data = {**data, **still}
         return data, metadata
 
 

@@ -175,9 +175,10 @@ function drawService(group, service, place, ruler) {
   const { x, y, w, h } = place;
   const title = make("title");
   title.textContent = `Service ${service.name}, ${service.address}, ${service.ready} of ${service.total} ready. ` +
-    `Selects ${service.selector || "nothing"}. ${service.played}`;
+    `Selects ${service.selector || "nothing"}. ${service.hint ? `${service.hint}. ` : ""}${service.played}`;
   const name = ruler.fit(service.name, w * 0.45, 15, 700);
-  const state = `${service.ready} of ${service.total} ready`;
+  const hint = service.hint ?? "";
+  const state = hint && !service.total ? "0 ready" : `${service.ready} of ${service.total} ready`;
   const nameX = x + 20 + ruler.width("Service ", 12.5);
   const addressRoom = w - 40 - ruler.width("Service ", 12.5) - ruler.width(name, 15, 700) - 12;
   const stateX = x + 36;
@@ -190,11 +191,11 @@ function drawService(group, service, place, ruler) {
     words(x + w - 18, y + 20, ruler.fit(service.address, addressRoom, 13, 400, true), "k8-address", "end"),
     mark(service.ready ? "running" : "not-ready", x + 25, y + 35, 5),
     words(stateX, y + 39.5, state, "k8-state"),
-    words(x + w - 18, y + 39.5, ruler.fit(service.played, playedRoom, 12), "k8-aside", "end"),
+    words(x + w - 18, y + 39.5, ruler.fit(hint || service.played, playedRoom, 12, hint ? 600 : 400), `k8-aside${hint ? " k8-warn" : ""}`, "end"),
   );
 }
 
-function drawNode(group, node, place, scene, ruler, collapsed, uid) {
+function drawNode(group, node, place, ruler) {
   const { x, y, w, h, foot } = place;
   const title = make("title");
   title.textContent = `Node ${node.name}, ${node.status}. ${node.played}`;
@@ -223,17 +224,7 @@ function drawNode(group, node, place, scene, ruler, collapsed, uid) {
     const text = ruler.fit(node.played, aside, 12);
     parts.push(two ? words(x + 14 + extraW, base + 47, text, "k8-aside") : words(right, base + 26, text, "k8-aside", "end"));
   }
-  if (collapsed) parts.push(...drawCounts(uid, scene, x + 20, y + 30));
   group.replaceChildren(...parts);
-}
-
-/** Where there are too many Pods for cards: how many of each look a node holds. */
-function drawCounts(uid, scene, x, y) {
-  const counts = {};
-  for (const pod of Object.values(scene.pods)) if (pod.node === uid) counts[pod.look] = (counts[pod.look] ?? 0) + 1;
-  return Object.keys(LOOKS).filter((look) => counts[look]).flatMap((look, i) => [
-    mark(look, x, y - 5 + i * 20, 6), words(x + 16, y + i * 20, `${counts[look]} ${LOOKS[look]}`, "k8-word"),
-  ]);
 }
 
 /** The arrow to an heir and, where there is room on it, a label. */

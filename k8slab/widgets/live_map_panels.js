@@ -150,6 +150,8 @@ function drawOwners(panels, scene) {
     card.className = `k8-owner${short ? " k8-short" : ""}`;
     const title = html("div", "k8-owner-row");
     title.append(html("span", "k8-owner-kind", owner.kind), html("span", "k8-owner-name", owner.name));
+    if (owner.revision) title.append(html("span", "k8-badge-small", `revision ${owner.revision}`));
+    for (const badge of owner.badges ?? []) title.append(html("span", "k8-badge-small", badge));
     const count = html("div", "k8-owner-count");
     count.append(icon(short ? "starting" : "running", 14),
       html("span", "", `wants ${owner.wants} · has ${owner.has} · ready ${owner.ready}`));
@@ -219,7 +221,7 @@ function drawTree(panels, scene) {
   for (const [uid, service] of bySlot(scene.services)) {
     lines.push([uid, `Service ${service.name}: ${service.ready} of ${service.total} Pods ready.`]);
   }
-  const pods = Object.keys(scene.pods).length > MANY_PODS ? [] : bySlot(scene.pods);
+  const pods = bySlot(scene.pods);
   for (const [uid, pod] of pods) lines.push([uid, describePod(pod, scene)]);
   if (scene.shown && scene.shown.pods !== scene.shown.of) lines.push(["shown", `Showing ${scene.shown.pods} of ${scene.shown.of} Pods one by one.`]);
   for (const [key, group] of bySlot(scene.groups)) {

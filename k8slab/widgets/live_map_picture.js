@@ -3,7 +3,7 @@
 const MOST_ANIMATIONS = 10;
 const ENTER = [{ opacity: 0, transform: "translateY(8px)" }, { opacity: 1, transform: "none" }];
 const LEAVE = [{ opacity: 1 }, { opacity: 0 }];
-const EDGE_STATES = ["terminating", "not-ready", "ready"];
+const EDGE_STATES = ["no-endpoint", "terminating", "not-ready", "ready"];
 const still = window.matchMedia?.("(prefers-reduced-motion: reduce)");
 let animations = 0;
 
@@ -55,14 +55,14 @@ class Picture {
     this.world.append(this.svg);
     this.layers = {};
     this.svg.append(this.desc, defs);
-    for (const name of ["frame", "nodes", "edges", "services", "heirs", "pods", "ends"]) {
+    for (const name of ["frame", "nodes", "edges", "ingresses", "services", "heirs", "groups", "pods", "ends", "misses"]) {
       this.svg.append(this.layers[name] = make("g", { class: `k8-layer-${name}` }));
     }
     this.byState = {};
     for (const state of EDGE_STATES) { // what gets requests lies over what leaves
       this.layers.edges.append(this.byState[state] = make("g"));
     }
-    this.groups = { nodes: new Map(), services: new Map(), pods: new Map() };
+    this.groups = { nodes: new Map(), services: new Map(), groups: new Map(), pods: new Map() };
     this.edges = new Map();
     this.kept = {};
   }
@@ -71,7 +71,7 @@ class Picture {
   draw(scene, width, news) {
     const { ruler } = this.view;
     this.scene = scene;
-    const placed = news.all || news.places || this.plan?.collapsed;
+    const placed = news.all || news.places;
     if (placed) {
       const kept = this.kept;
       this.plan = arrange(scene, width, kept);
@@ -84,10 +84,11 @@ class Picture {
     this.quiet = news.all || this.isBulk(plan);
     if (placed || news.any("pods")) this.describe(scene, plan);
     this.each("nodes", plan.nodes, news, placed, () => make("g", { class: "k8-node-group" }),
-      (group, uid) => drawNode(group, scene.nodes[uid], plan.nodes[uid], scene, ruler, plan.collapsed, uid),
-      () => plan.collapsed ? (serial += 1) : "");
+      (group, uid) => drawNode(group, scene.nodes[uid], plan.nodes[uid], ruler));
     this.each("services", plan.services, news, placed, () => make("g", { class: "k8-service-group", tabindex: "-1" }),
       (group, uid) => drawService(group, scene.services[uid], plan.services[uid], ruler));
+    this.each("groups", plan.groups, news, placed, () => make("g", { class: "k8-group" }),
+      (group, key) => drawGroup(group, scene.groups[key], plan.groups[key], ruler));
     this.each("pods", plan.pods, news, placed, (uid) => make("g", { class: "k8-pod", tabindex: "-1", role: "button",
       "data-uid": uid, "aria-haspopup": "dialog" }), (group, uid) => this.drawOnePod(group, uid),
     (uid) => `${this.halo.has(uid)} ${scene.pods[uid].heir in scene.pods}`);
@@ -98,6 +99,8 @@ class Picture {
     else for (const id of news.keys.edges) this.restate(id, scene.edges[id].state);
     if (placed || news.scene) this.drawHeirs(scene, plan);
     if (placed) this.layers.frame.replaceChildren(...this.drawFrame(scene, plan));
+    if (placed) this.layers.ingresses.replaceChildren(...drawIngresses(scene, plan, ruler));
+    if (placed) this.layers.misses.replaceChildren(...(this.kept.mismatches ? drawMisses(scene, plan, ruler) : []));
   }
 
   /** One Pod alone is a stop of the Tab key, the one that had the focus last; arrows lead to the others. */
@@ -132,7 +135,7 @@ class Picture {
     if (!Object.keys(scene.services).length) {
       parts.push(words(pad + 96, plan.label.y, "none yet: nothing gives these Pods an address that stays", "k8-aside"));
     }
-    const waiting = Object.values(scene.pods).some((pod) => !plan.nodes[pod.node]);
+    const waiting = standing(scene).some(([, each]) => !plan.nodes[each.node]);
     const y = lane.y + (lane.beside ? 30 : 54);
     if (!waiting) parts.push(words(lane.left, y, this.view.ruler.fit("nobody: the scheduler has placed every Pod",
       lane.x + lane.w - lane.left - 12, 13), "k8-aside k8-13"));
@@ -142,7 +145,9 @@ class Picture {
 
   drawOnePod(group, uid) {
     const { scene, view } = this;
-    const pod = scene.pods[uid];
+    let pod = scene.pods[uid];
+    // what is said of its selector stands where its note stands
+    if (this.kept.mismatches && Object.values(scene.mismatches).some((miss) => miss.pod === uid)) pod = { ...pod, note: "" };
     group.setAttribute("class", `k8-pod k8-look-${pod.look}${view.toolbar.uid === uid ? " k8-chosen" : ""}`);
     group.setAttribute("aria-label", `${describePod(pod, scene)}. Enter opens its toolbar.`);
     (this.plan.pods[uid].dense ? drawDensePod : drawPod)(group, pod, this.plan.pods[uid], scene, view.ruler, view.now(), this.halo.has(uid));
@@ -271,6 +276,9 @@ class Picture {
   }
 
   hover(uid, on) {
+    for (const card of this.view.panels.resources?.children ?? []) {
+      card.classList.toggle("k8-lit", on && `${uid} ${card.dataset.key}` in this.scene.links);
+    }
     for (const { line } of this.edges.values()) line.classList.toggle("k8-hot", on && line.dataset.pod === uid);
   }
 }
