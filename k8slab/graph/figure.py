@@ -360,7 +360,7 @@ def _pod_label(scene: Scene, pod: Entry, room: int) -> str:
     if len(name) > room:
         name = "…" + name[1 - room :]
     word = "" if pod["look"] == "running" else LOOKS[pod["look"]].word
-    return esc(name) + (f"<br>{word}" if word and len(word) <= room // 2 + 3 else "")
+    return esc(name) + (f"<br>{word}" if word and len(word) <= room - 2 else "")
 
 
 def _groups(scene: Scene, places: dict[str, tuple[float, float]]) -> Trace:
