@@ -126,11 +126,14 @@ class Menu {
     const lit = new Set(); // whose Pods match, matches
     for (const { service, pod } of Object.values(scene.edges)) if (found.has(pod)) lit.add(service);
     for (const uid of found) for (let up = scene.pods[uid].owner; up && !lit.has(up); up = scene.owners[up]?.owner) lit.add(up);
-    const cards = [...view.panels.owners.children].map((card) => [card.dataset.key, card]);
-    for (const [name, own] of [["services", groups.services], ["owners", cards]]) {
+    for (const { from, to } of Object.values(scene.links)) if (found.has(from)) lit.add(to);
+    const cards = (panel) => [...panel?.children ?? []].map((card) => [card.dataset.key, card]);
+    for (const [name, own] of [["services", groups.services], ["owners", cards(view.panels.owners)], ["groups", groups.groups],
+      ["resources", cards(view.panels.resources)]]) {
       for (const [uid, node] of own) {
-        const { kind = "Service", name: called = "" } = scene[name][uid] ?? {};
-        node.classList.toggle("k8-dim", !!wanted && !lit.has(uid) && !matchesAll(`${kind} ${called}`.toLowerCase(), wanted));
+        const { kind = "Service", name: called = "", node: on, looks = {}, state = "" } = scene[name][uid] ?? {};
+        const text = [kind, called, state, scene.nodes[on]?.name ?? "", ...Object.keys(looks).map((look) => LOOKS[look] ?? look)].join(" ");
+        node.classList.toggle("k8-dim", !!wanted && !lit.has(uid) && !matchesAll(text.toLowerCase(), wanted));
       }
     }
     this.tell(found.size, pods.length);
