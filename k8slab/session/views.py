@@ -12,6 +12,7 @@ from k8slab.session.actions import ButtonActions, PodActions
 from k8slab.session.components import CONTROL_PLANE, Components, act, state_in_words
 from k8slab.session.exports import Exported, export
 from k8slab.session.judge import ExerciseRun, Judge, PredictionRun
+from k8slab.session.object_actions import ObjectActions
 from k8slab.session.reached import as_html, what_is_next
 from k8slab.session.recalling import RecapRun
 from k8slab.session.record_keeper import RecordKeeper
@@ -48,6 +49,7 @@ class Views:
     def __init__(self, session: Session, actions: PodActions, judge: Judge, keeper: RecordKeeper) -> None:
         self._session = session
         self._actions = actions
+        self._objects = ObjectActions(session)
         self._judge = judge
         self._keeper = keeper
         self._lock = threading.RLock()

@@ -382,7 +382,26 @@ class NotingActions:
         self.note("crash", uid, container=container)
         return f"container {container} was sent SIGKILL"
 
-    def logs(self, uid: str) -> str:
+    def act(self, verb: str, uid: str, value: str) -> str:
+        self.note(verb, uid, value=value)
+        if verb == "drain":
+            time.sleep(1.0)
+            raise LabError("A PodDisruptionBudget forbids it: web-b4t8n must stay.", "Uncordon ends it.")
+        edits = {
+            "cordon": lambda scene: scene["nodes"][uid].update(status="Ready,SchedulingDisabled"),
+            "scale": lambda scene: scene["owners"][uid].update(wants=int(value)),
+            "stop_component": lambda scene: scene["components"][uid].update(state="stopped"),
+            "start_component": lambda scene: scene["components"][uid].update(state="running"),
+        }
+        self.source.change(edits.get(verb, lambda scene: None))
+        return f"{verb} done"
+
+    def set_layer(self, name: str, on: bool) -> str:
+        self.note("layer", name, on=on)
+        self.source.change(lambda scene: scene["layers"].update({name: on}))
+        return "done"
+
+    def logs(self, uid: str, container: str = "") -> str:
         return "\n".join(f"10.7.0.1 GET / 200 {n}" for n in range(40))
 
     def events(self, uid: str) -> str:
@@ -391,5 +410,12 @@ class NotingActions:
     def yaml(self, uid: str) -> str:
         return "apiVersion: v1\nkind: Pod\n"
 
-    def command(self, uid: str, verb: str) -> str:
-        return f"kubectl {verb} pod {self.source.scene()['pods'][uid]['name']}"
+    def command(self, uid: str, verb: str, container: str = "", value: str = "") -> str:
+        scene = self.source.scene()
+        kinds = {"pods": "pod", "nodes": "node", "services": "service"}
+        for section in ("pods", "nodes", "owners", "services", "resources"):
+            found = scene[section].get(uid)
+            if found:
+                kind = kinds.get(section) or found["kind"].lower()
+                return f"kubectl {verb} {kind} {found['name']}" + (f" --replicas={value}" if value else "")
+        return f'lab.components["{uid}"].{verb}()'
