@@ -66,6 +66,7 @@ def heirs(lives: Lives, owner: str, recent: int = 0) -> dict[str, str]:
     # Whoever was there all along counts for every victim and follows none: of a crowd that is nearly all.
     steady = {life.uid for life in pods if _is_steady(life, victims[0].left or 0)}
     pods = [life for life in pods if life.uid not in steady]
+    ends = {life.uid: min(_ends(life), default=float("inf")) for life in pods}
     taken: set[str] = set()
     found: dict[str, str] = {}
     for index, victim in enumerate(victims):
@@ -73,7 +74,9 @@ def heirs(lives: Lives, owner: str, recent: int = 0) -> dict[str, str]:
         assert moment is not None
         earlier = {life.uid for life in victims[: index + 1]}
         remaining = len(steady)
-        remaining += sum(life.uid not in earlier and _counted(life, owner, victim, moment) for life in pods)
+        # Few of a long line of victims were there together, and only those are worth a closer look.
+        there = (life for life in pods if life.created <= moment < ends[life.uid])
+        remaining += sum(life.uid not in earlier and _counted(life, owner, victim, moment) for life in there)
         wanted = lives.wants(owner, moment)
         if wanted is not None and remaining >= wanted:
             continue
@@ -85,6 +88,10 @@ def heirs(lives: Lives, owner: str, recent: int = 0) -> dict[str, str]:
         elif wanted is not None and enough == float("inf"):
             found[victim.uid] = ""
     return found
+
+
+def _ends(life: Life) -> list[float]:
+    return [end for end in (life.left, life.done) if end is not None]
 
 
 def _is_victim(life: Life, owner: str) -> bool:
