@@ -178,21 +178,21 @@ function drawService(group, service, place, ruler) {
     `Selects ${service.selector || "nothing"}. ${service.hint ? `${service.hint}. ` : ""}${service.played}`;
   const name = ruler.fit(service.name, w * 0.45, 15, 700);
   const hint = service.hint ?? "";
-  const state = hint && !service.total ? "0 ready" : `${service.ready} of ${service.total} ready`;
+  const state = hint && !service.total ? ruler.fit(hint, w - 54, 12.5, 600) : `${service.ready} of ${service.total} ready`;
   const nameX = x + 20 + ruler.width("Service ", 12.5);
   const addressRoom = w - 40 - ruler.width("Service ", 12.5) - ruler.width(name, 15, 700) - 12;
   const stateX = x + 36;
   const playedRoom = w - 16 - 36 - ruler.width(state, 13, 600) - 14;
-  group.replaceChildren(
+  group.replaceChildren(...[
     title,
     box(x, y, w, h, 16, `k8-service${service.played ? " k8-played" : ""}`),
     words(x + 18, y + 20, "Service", "k8-kind"),
     words(nameX, y + 20, name, "k8-title"),
     words(x + w - 18, y + 20, ruler.fit(service.address, addressRoom, 13, 400, true), "k8-address", "end"),
     mark(service.ready ? "running" : "not-ready", x + 25, y + 35, 5),
-    words(stateX, y + 39.5, state, "k8-state"),
-    words(x + w - 18, y + 39.5, ruler.fit(hint || service.played, playedRoom, 12, hint ? 600 : 400), `k8-aside${hint ? " k8-warn" : ""}`, "end"),
-  );
+    words(stateX, y + 39.5, state, hint && !service.total ? "k8-aside k8-warn" : "k8-state"),
+    playedRoom > 30 && words(x + w - 18, y + 39.5, ruler.fit(service.played, playedRoom, 12), "k8-aside", "end"),
+  ].filter(Boolean));
 }
 
 function drawNode(group, node, place, ruler) {
