@@ -61,7 +61,8 @@ class Practice:
             name: such as `lesson.html`, a page that replays it without a cluster, a kernel or a network, or
                 `lesson.jsonl`, the log; the chapter's name, as a page, in this folder if empty.
         """
-        return self._views.export(Path(name or f"{self._live().chapter.name}.html"))
+        chapter = self._live().chapter
+        return self._views.export(Path(name or f"{chapter.name}.html"))
 
     @in_plain_words
     def exercise(self, id: str) -> Exercise:
