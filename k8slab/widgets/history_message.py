@@ -15,7 +15,7 @@ LARGEST = 2_000_000
 def packed(history: dict[str, Any], largest: int = LARGEST) -> bytes:
     """A history as gzipped JSON. Of one that is too large the older half is cut until it fits.
 
-    What is cut becomes part of its start, and `cut` says how many frames that were.
+    What is cut becomes part of its start, and `cut` says how many changes that were.
 
     Args:
         history: `start`, `frames`, `until` and `missing`.
@@ -32,5 +32,5 @@ def packed(history: dict[str, Any], largest: int = LARGEST) -> bytes:
         start = history["start"]
         for frame in frames[:half]:
             start = patched(start, frame)
-        cut += half
+        cut += start["changes"] - history["start"]["changes"]
         history = {**history, "start": {**start, "story": []}, "frames": frames[half:]}

@@ -85,7 +85,8 @@ def test_a_history_that_is_too_large_is_cut_at_its_start_and_says_so() -> None:
     whole = json.loads(gzip.decompress(packed(history)))
     assert whole["cut"] == 0 and whole["frames"] == history["frames"]
     cut = json.loads(gzip.decompress(packed(history, len(packed(history)) - 100)))
-    assert cut["cut"] + len(cut["frames"]) == len(history["frames"]) and cut["cut"] > 0
+    assert cut["cut"] == cut["start"]["changes"] - history["start"]["changes"] > 0
+    assert cut["frames"] == history["frames"][-len(cut["frames"]) :]
 
 
 def test_the_still_picture_has_a_description_and_its_text() -> None:
