@@ -59,7 +59,7 @@ def owner_entry(model: Model, owner: Object, slot: int, note: str, badges: Itera
         note: what it did last; empty if nothing was seen.
         badges: sentences on what else acts on it, such as an autoscaler.
     """
-    pods = model.pods_of(str(owner["metadata"]["uid"]))
+    tally = model.tally(str(owner["metadata"]["uid"]))
     wants = wish_of(owner)
     above = controller_of(owner)
     if owner["kind"] == "Job":
@@ -72,9 +72,9 @@ def owner_entry(model: Model, owner: Object, slot: int, note: str, badges: Itera
         "name": plain(owner["metadata"]["name"]),
         "slot": slot,
         "wants": wants or 0,
-        "has": sum(pod.counts for pod in pods),
-        "ready": sum(pod.counts and pod.ready for pod in pods),
-        "terminating": sum(pod.look == "terminating" for pod in pods),
+        "has": tally.counting,
+        "ready": tally.ready,
+        "terminating": tally.terminating,
         "owner": above if model.object(above) is not None else "",
         "note": note,
         "revision": revision_of(owner),
