@@ -37,6 +37,18 @@ OWNER_VERBS = ("scale", "restart")
 COMPONENT_VERBS = ("stop_component", "start_component")
 CHANGING = frozenset({*NODE_VERBS, *OWNER_VERBS, *COMPONENT_VERBS})
 
+_LESSONS = {
+    "cordon": "no new Pod is placed here; those that run go on",
+    "uncordon": "Pods may be placed here again",
+    "drain": "cordons it and evicts its Pods; graces and PodDisruptionBudgets hold, owners create others",
+    "power_off": "played by k8slab: every process there is gone at once, and nobody tells the API server",
+    "power_on": "played by k8slab: the machine boots again",
+    "scale": "changes how many Pods it wants",
+    "restart": "a rollout: new Pods replace the old ones, step by step",
+    "stop_component": "it ends and stays down until it is started; containers run on",
+    "start_component": "it starts again and catches up",
+}
+
 _BY_KIND: dict[str, Kind] = {kind.kind: kind for kind in KINDS.values()}
 _NOT_EVICTED = "disruption budget"
 _BARE = "declare no controller"
@@ -92,7 +104,13 @@ class ObjectActions:
         raise LabError(f"There is no verb {verb!r}.", f"There are: {', '.join(sorted(CHANGING))}.")
 
     def line(self, verb: str, uid: str, value: str = "") -> str:
-        """The line that does the same in a terminal, or in a cell where there is none."""
+        """The line that does the same in a terminal, or in a cell where there is none.
+
+        What it does stands behind two spaces and a `#`, which no shell takes for a part of the line.
+        """
+        return f"{self._line(verb, uid, value)}" + (f"  # {_LESSONS[verb]}" if verb in _LESSONS else "")
+
+    def _line(self, verb: str, uid: str, value: str) -> str:
         if verb in COMPONENT_VERBS:
             return f'lab.components["{uid}"].{verb.removesuffix("_component")}()'
         obj = self.find(uid)

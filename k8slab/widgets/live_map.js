@@ -41,7 +41,7 @@ class MapView {
       const pod = event.target.closest?.(".k8-pod");
       if (pod) this.picture.stopAt(pod.dataset.uid);
     });
-    this.world.addEventListener("click", (event) => this.clicked(event));
+    this.root.addEventListener("click", (event) => this.clicked(event));
     for (const [name, on] of [["pointerover", true], ["pointerout", false]]) {
       this.world.addEventListener(name, (event) => this.hover(event, on));
     }
@@ -164,13 +164,6 @@ class MapView {
     this.soon();
   }
 
-  /** Go one frame on: `{moment, set, drop}`. */
-  stepPast(frame) {
-    applyChanges(this.past, frame, this.news);
-    this.past.moment = frame.moment ?? this.past.moment;
-    this.soon();
-  }
-
   leaveHistory() {
     if (!this.past) return;
     this.replay?.close?.();
@@ -229,12 +222,14 @@ class MapView {
     const chosen = this.toolbar.uid;
     if (chosen === null) return;
     const past = this.past && (this.replay?.reason ?? "This is the past.");
-    this.toolbar.update(this.drawn.pods[chosen], this.armed && !past, past || this.reason);
+    this.toolbar.update(objectOf(this.drawn, chosen), this.drawn, this.armed && !past, past || this.reason);
     this.placeToolbar();
   }
 
   placeToolbar() {
-    const spot = this.plan.pods[this.toolbar.uid];
+    const { uid } = this.toolbar;
+    const { pods, services, ingresses, nodes } = this.plan;
+    const spot = pods[uid] ?? services[uid] ?? ingresses?.[uid] ?? nodes[uid];
     if (spot) this.toolbar.place(this.viewport.project(spot), this.width);
   }
 
@@ -289,27 +284,38 @@ class MapView {
     }
   }
 
+  elementOf(uid) {
+    return this.root.querySelector(`[data-uid="${CSS.escape(uid)}"]`);
+  }
+
   choose(uid) {
-    const pod = this.drawn.pods[uid];
-    if (!pod) return;
-    const { pods } = this.picture.groups;
-    const before = this.toolbar.uid;
-    if (before !== null) pods.get(before)?.classList.remove("k8-chosen");
-    pods.get(uid)?.classList.add("k8-chosen");
-    this.toolbar.open(uid, pod);
+    const each = objectOf(this.drawn, uid);
+    if (!each) return;
+    const element = this.elementOf(uid);
+    this.elementOf(this.toolbar.uid ?? "")?.classList.remove("k8-chosen");
+    element?.classList.add("k8-chosen");
+    this.toolbar.open(uid, each, this.drawn);
+    if (element instanceof HTMLElement) this.placeBeside(element);
     this.updateToolbar();
   }
 
+  /** The toolbar of what stands around the drawing. */
+  placeBeside(element) {
+    const [own, canvas] = [element, this.panels.canvas].map((each) => each.getBoundingClientRect());
+    const scale = canvas.width / this.width || 1;
+    this.toolbar.place({ x: (own.left - canvas.left) / scale, y: (own.top - canvas.top) / scale, w: own.width / scale, h: own.height / scale }, this.width);
+  }
+
   closed(uid, focus) {
-    const group = this.picture.groups.pods.get(uid);
-    group?.classList.remove("k8-chosen");
-    if (focus) group?.focus({ preventScroll: true });
+    const element = this.elementOf(uid);
+    element?.classList.remove("k8-chosen");
+    if (focus) focusOn(element);
   }
 
   clicked(event) {
-    const group = event.target.closest?.(".k8-pod");
-    if (group) this.choose(group.dataset.uid);
-    else this.toolbar.close(false);
+    const chosen = event.target.closest?.("[data-uid]");
+    if (chosen) this.choose(chosen.dataset.uid);
+    else if (this.world.contains(event.target)) this.toolbar.close(false);
   }
 
   hover(event, on) {

@@ -17,6 +17,7 @@ Between the two:
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import deque
@@ -41,6 +42,9 @@ SNAPSHOT_AT_LEAST = 10.0
 
 MOVED = "The live map now stands in the output of another cell, the one that was run last."
 
+_COMMENT = re.compile(r"(^|\s)// .*$")
+"""To the end of the line; an address has no space before its slashes."""
+_JOINED = re.compile(r"(?<=[{;,])\n")
 _FOLDER = Path(__file__).parent
 _SCRIPT_PARTS = (
     "geometry",
@@ -74,11 +78,14 @@ class SceneSource(Protocol):
 def script() -> str:
     """The browser's part as one ES module: its parts share one scope, so they are joined in order.
 
-    Lines are sent without what stands left of them and without those that are only a comment.
+    It is sent without comments, indentation and line ends that part nothing.
     """
     names = [f"live_map_{part}.js" for part in _SCRIPT_PARTS] + ["live_map.js"]
-    lines = (line.strip() for name in names for line in (_FOLDER / name).read_text().splitlines())
-    return "\n".join(line for line in lines if line and not line.startswith(("//", "/**")))
+    lines = (
+        _COMMENT.sub("", line).strip() for name in names for line in (_FOLDER / name).read_text().splitlines()
+    )
+    text = "\n".join(line for line in lines if line and not line.startswith("/**"))
+    return _JOINED.sub("", text)
 
 
 def style() -> str:

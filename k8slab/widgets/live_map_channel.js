@@ -30,7 +30,8 @@ class Channel {
   /** Ask the kernel; `told` hears within 50 ms where the request stands. */
   ask(op, uid = "", more = {}, told = () => {}) {
     const request = `${Date.now().toString(36)}-${(serial += 1)}-${Math.random().toString(36).slice(2, 8)}`;
-    const { promise, resolve } = Promise.withResolvers?.() ?? withResolvers();
+    let resolve;
+    const promise = new Promise((done) => { resolve = done; });
     const late = setTimeout(() => told(this.standing()), 25);
     this.pending.set(request, (answer) => {
       clearTimeout(late);
@@ -56,10 +57,4 @@ class Channel {
     this.model.off("msg:custom", this.listener);
     this.pending.clear();
   }
-}
-
-function withResolvers() {
-  const made = {};
-  made.promise = new Promise((resolve) => { made.resolve = resolve; });
-  return made;
 }

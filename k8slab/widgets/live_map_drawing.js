@@ -21,6 +21,22 @@ function html(tag, className = "", text = "", attributes = {}) {
   return node;
 }
 
+/** What a shape says when it is pointed at, and to a screen reader. */
+function titled(text) {
+  const title = make("title");
+  title.textContent = text;
+  return title;
+}
+
+/** A card that opens a toolbar. */
+function opener() {
+  return html("button", "", "", { type: "button", "aria-haspopup": "dialog" });
+}
+
+function focusOn(node) {
+  node?.focus({ preventScroll: true });
+}
+
 function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
@@ -104,8 +120,7 @@ function describePod(pod, scene) {
 /** Fill a Pod's group with its card. */
 function drawPod(group, pod, place, scene, ruler, now, haloed) {
   const { x, y, w, h } = place;
-  const title = make("title");
-  title.textContent = describePod(pod, scene);
+  const title = titled(describePod(pod, scene));
   const leaving = pod.look === "terminating" || pod.look === "ghost";
   const parts = [title];
   parts.push(box(x - 5, y - 5, w + 10, h + 10, 14, haloed ? "k8-halo" : "k8-ring"));
@@ -173,9 +188,8 @@ function drawContainers(pod, x, y, room, ruler, leaving, below) {
 
 function drawService(group, service, place, ruler) {
   const { x, y, w, h } = place;
-  const title = make("title");
-  title.textContent = `Service ${service.name}, ${service.address}, ${service.ready} of ${service.total} ready. ` +
-    `Selects ${service.selector || "nothing"}. ${service.hint ? `${service.hint}. ` : ""}${service.played}`;
+  const title = titled(`Service ${service.name}, ${service.address}, ${service.ready} of ${service.total} ready. ` +
+    `Selects ${service.selector || "nothing"}. ${service.hint ? `${service.hint}. ` : ""}${service.played}`);
   const name = ruler.fit(service.name, w * 0.45, 15, 700);
   const hint = service.hint ?? "";
   const state = hint && !service.total ? ruler.fit(hint, w - 54, 12.5, 600) : `${service.ready} of ${service.total} ready`;
@@ -197,8 +211,7 @@ function drawService(group, service, place, ruler) {
 
 function drawNode(group, node, place, ruler) {
   const { x, y, w, h, foot } = place;
-  const title = make("title");
-  title.textContent = `Node ${node.name}, ${node.status}. ${node.played}`;
+  const title = titled(`Node ${node.name}, ${node.status}. ${node.played}`);
   const [ready, ...rest] = node.status.split(",");
   const base = y + h - foot;
   const pillW = ruler.width(ready, 12.5, 600) + 34;
@@ -233,8 +246,7 @@ function drawHeir(heir, scene, plan, ruler, taken) {
   const recovery = scene.recovery;
   const timed = recovery && recovery.healed != null && recovery.victim === victim.name;
   const text = timed ? `replaced by its heir: ${recovery.healed.toFixed(2)} s` : `its heir: ${ruler.fit(next.name, 150, 12.5, 600, true)}`;
-  const title = make("title");
-  title.textContent = `${victim.name} is replaced by ${next.name}`;
+  const title = titled(`${victim.name} is replaced by ${next.name}`);
   const group = make("g", { class: "k8-heir" }, title,
     make("path", { d: heir.path, class: "k8-arrow", "marker-end": `url(#${plan.arrow})` }));
   const size = 12.5, mono = false;

@@ -17,7 +17,7 @@ class Keys {
   /** Act on a key. Returns whether it was the map's. */
   pressed(event) {
     const { key, target } = event;
-    const typing = target.closest?.("input[type=search]");
+    const typing = target.closest?.("input:not([type=checkbox])");
     if (key === "Escape") return this.escape();
     if (typing) return false;
     if (key === "+" || key === "=") return this.view.viewport.zoom(ZOOM.step) ?? true;
@@ -26,7 +26,8 @@ class Keys {
     if (key === "0") return this.view.viewport.refit() ?? true;
     if (key === "/") return this.view.menu.toggle("filter", true) ?? true;
     const pod = target.closest?.(".k8-pod");
-    if (pod && (key === "Enter" || key === " ")) return this.view.choose(pod.dataset.uid) ?? true;
+    const chosen = target.closest?.("[data-uid]");
+    if (chosen && (key === "Enter" || key === " ")) return this.view.choose(chosen.dataset.uid) ?? true;
     if (pod && key.startsWith("Arrow")) return this.wander(pod.dataset.uid, key.slice(5)) ?? true;
     return false;
   }

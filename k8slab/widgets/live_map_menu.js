@@ -153,7 +153,7 @@ class Menu {
     const { button, body } = this.popups[name];
     body.hidden = false;
     button.setAttribute("aria-expanded", "true");
-    body.querySelector("input:not(:disabled)")?.focus({ preventScroll: true });
+    focusOn(body.querySelector("input:not(:disabled)"));
     this.applyFilter();
   }
 
@@ -163,7 +163,7 @@ class Menu {
     body.hidden = true;
     button.setAttribute("aria-expanded", "false");
     this.open = null;
-    if (focus) button.focus({ preventScroll: true });
+    if (focus) focusOn(button);
     this.applyFilter();
   }
 

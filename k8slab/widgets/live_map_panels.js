@@ -135,7 +135,8 @@ function drawPlane(panels, scene) {
   const look = { running: "running", stopped: "failed" };
   const entries = bySlot(scene.components);
   panels.planeRow.hidden = !entries.length;
-  keyed(panels.plane, entries, () => html("span", "k8-component"), (pill, component, name) => {
+  keyed(panels.plane, entries, opener, (pill, component, name) => {
+    pill.dataset.uid = name;
     pill.className = `k8-component k8-component-${component.state}`;
     pill.replaceChildren(icon(look[component.state] ?? "not-ready", 14), html("span", "k8-component-name", name),
       html("span", "k8-component-state", component.state));
@@ -145,7 +146,8 @@ function drawPlane(panels, scene) {
 function drawOwners(panels, scene) {
   const entries = bySlot(scene.owners).map(([uid, owner]) => [uid, { ...owner, of: scene.owners[owner.owner] }]);
   panels.ownersRow.hidden = !entries.length;
-  keyed(panels.owners, entries, () => html("div", "k8-owner"), (card, owner) => {
+  keyed(panels.owners, entries, opener, (card, owner, uid) => {
+    card.dataset.uid = uid;
     const short = owner.ready < owner.wants || owner.has !== owner.wants;
     card.className = `k8-owner${short ? " k8-short" : ""}`;
     const title = html("div", "k8-owner-row");

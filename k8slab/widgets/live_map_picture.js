@@ -15,8 +15,7 @@ function animate(node, frames, options) {
 
 /** A Pod's low card, where a node holds many: name and restarts, status and containers. What finds no room is in its title. */
 function drawDensePod(group, pod, { x, y, w, h }, scene, ruler, now, haloed) {
-  const title = make("title");
-  title.textContent = describePod(pod, scene);
+  const title = titled(describePod(pod, scene));
   const leaving = pod.look === "terminating" || pod.look === "ghost";
   const soft = leaving ? " k8-soft" : "";
   const grace = pod.look === "terminating" ? graceLeft(pod, now) : null;
@@ -83,9 +82,9 @@ class Picture {
     const plan = this.plan;
     this.quiet = news.all || this.isBulk(plan);
     if (placed || news.any("pods")) this.describe(scene, plan);
-    this.each("nodes", plan.nodes, news, placed, () => make("g", { class: "k8-node-group" }),
+    this.each("nodes", plan.nodes, news, placed, (uid) => make("g", { class: "k8-node-group", ...this.opens(uid) }),
       (group, uid) => drawNode(group, scene.nodes[uid], plan.nodes[uid], ruler));
-    this.each("services", plan.services, news, placed, () => make("g", { class: "k8-service-group", tabindex: "-1" }),
+    this.each("services", plan.services, news, placed, (uid) => make("g", { class: "k8-service-group", ...this.opens(uid) }),
       (group, uid) => drawService(group, scene.services[uid], plan.services[uid], ruler));
     this.each("groups", plan.groups, news, placed, () => make("g", { class: "k8-group" }),
       (group, key) => drawGroup(group, scene.groups[key], plan.groups[key], ruler));
@@ -93,7 +92,7 @@ class Picture {
       "data-uid": uid, "aria-haspopup": "dialog" }), (group, uid) => this.drawOnePod(group, uid),
     (uid) => `${this.halo.has(uid)} ${scene.pods[uid].heir in scene.pods}`);
     if (placed) this.stopAt(this.orphan?.heir || this.stop);
-    if (this.orphan) this.groups.pods.get(this.stop)?.focus({ preventScroll: true }); // the focus goes to the heir
+    if (this.orphan) focusOn(this.groups.pods.get(this.stop)); // the focus goes to the heir
     this.orphan = null;
     if (placed) this.drawEdges(plan);
     else for (const id of news.keys.edges) this.restate(id, scene.edges[id].state);
@@ -101,6 +100,11 @@ class Picture {
     if (placed) this.layers.frame.replaceChildren(...this.drawFrame(scene, plan));
     if (placed) this.layers.ingresses.replaceChildren(...drawIngresses(scene, plan, ruler));
     if (placed) this.layers.misses.replaceChildren(...(this.kept.mismatches ? drawMisses(scene, plan, ruler) : []));
+  }
+
+  /** What makes a group a button that opens a toolbar. */
+  opens(uid) {
+    return { tabindex: "0", role: "button", "data-uid": uid, "aria-haspopup": "dialog" };
   }
 
   /** One Pod alone is a stop of the Tab key, the one that had the focus last; arrows lead to the others. */
@@ -181,7 +185,7 @@ class Picture {
     animate(holder, ENTER, { duration: 300, easing: "ease-out" }).then(() => {
       const held = document.activeElement === group;
       if (!group.hasAttribute("aria-hidden")) this.layers.pods.append(group);
-      if (held) group.focus({ preventScroll: true });
+      if (held) focusOn(group);
       holder.remove();
     });
   }

@@ -55,11 +55,11 @@ class Replay {
     view.panels.badge.removeAttribute("role");
     this.bar.addEventListener("keydown", (event) => this.key(event));
     // After the mouse, space and arrows are the past's again; whoever came by Tab stays where they are.
-    this.bar.addEventListener("click", (event) => { if (event.detail) this.slider.focus({ preventScroll: true }); });
+    this.bar.addEventListener("click", (event) => { if (event.detail) focusOn(this.slider); });
     this.resize = new ResizeObserver(() => this.drawMarks());
     this.resize.observe(this.track);
     this.seek(this.lasting ? this.start : this.end);
-    if (!this.lasting) this.slider.focus({ preventScroll: true });
+    if (!this.lasting) focusOn(this.slider);
   }
 
   build() {

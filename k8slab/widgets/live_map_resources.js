@@ -50,7 +50,7 @@ function drawResources(panels, scene, picture) {
   const entries = bySlot(scene.resources).filter(([, each]) => each.kind !== "Ingress" || each.layer !== "ingress")
     .map(([uid, each]) => [uid, { ...each, users: usersOf(uid, scene) }]);
   panels.resourcesRow.hidden = !entries.length;
-  keyed(panels.resources, entries, () => html("button", "", "", { type: "button", "aria-haspopup": "dialog" }), (card, each, uid) => {
+  keyed(panels.resources, entries, opener, (card, each, uid) => {
     card.className = `k8-resource k8-resource-${each.look}`;
     card.dataset.uid = uid;
     const title = html("span", "k8-owner-row");
@@ -72,14 +72,13 @@ function drawIngresses(scene, plan, ruler) {
     const routes = Object.values(scene.links).filter((link) => link.from === uid);
     const target = (link) => scene.services[link.to]?.name ?? scene.resources[link.to]?.name ?? "?";
     const said = routes.map((link) => `${link.text ? `${link.text} → ` : ""}Service ${target(link)}`).join("; ");
-    const title = make("title");
-    title.textContent = `Ingress ${ingress.name}: ${ingress.state}. ${said}. ${ingress.note ?? ""}`;
+    const title = titled(`Ingress ${ingress.name}: ${ingress.state}. ${said}. ${ingress.note ?? ""}`);
     const failed = ingress.look === "failed" || routes.some((link) => scene.resources[link.to]);
     const name = ruler.fit(ingress.name, w * 0.4, 14, 700);
     const nameX = x + 34 + ruler.width("Ingress ", 12.5);
     const room = w - (nameX - x) - ruler.width(name, 14, 700) - 24;
     const text = failed ? `${routes.filter((link) => scene.resources[link.to]).map(target).join(", ") || ingress.state} missing` : ingress.state || said;
-    return make("g", { class: "k8-ingress-group", "data-uid": uid, tabindex: "-1", role: "button" }, title,
+    return make("g", { class: "k8-ingress-group", "data-uid": uid, tabindex: "0", role: "button", "aria-haspopup": "dialog" }, title,
       box(x, y, w, h, 8, `k8-ingress${failed ? " k8-missing" : ""}`), kindMark("Ingress", x + 18, y + h / 2),
       words(x + 32, y + 20, "Ingress", "k8-kind"), words(nameX, y + 20, name, "k8-title"),
       words(x + w - 12, y + 20, ruler.fit(text, room, 12), `k8-aside${failed ? " k8-warn" : ""}`, "end"));
@@ -91,8 +90,7 @@ function drawIngresses(scene, plan, ruler) {
 function drawGroup(group, crowd, { x, y, w, h, compact }, ruler) {
   const order = ["failed", "not-ready", "starting", "terminating", "ghost", "running", "done"];
   const looks = order.filter((look) => crowd.looks?.[look]);
-  const title = make("title");
-  title.textContent = `${crowd.count} Pods of ${crowd.kind} ${crowd.name}: ${looks.map((look) => `${crowd.looks[look]} ${LOOKS[look]}`).join(", ")}`;
+  const title = titled(`${crowd.count} Pods of ${crowd.kind} ${crowd.name}: ${looks.map((look) => `${crowd.looks[look]} ${LOOKS[look]}`).join(", ")}`);
   const number = `×${crowd.count}`;
   const parts = [title, box(x + 5, y - 4, w - 4, h, 10, "k8-card k8-behind"), box(x, y, w, h, 10, `k8-card k8-edge-${crowd.look}`)];
   const numberW = ruler.width(number, 15, 700);
@@ -126,8 +124,7 @@ function drawMisses(scene, plan, ruler) {
     const place = plan.pods[miss.pod], service = scene.services[miss.service];
     if (!place || !service) return [];
     const row = taken[miss.pod] = (taken[miss.pod] ?? -1) + 1;
-    const title = make("title");
-    title.textContent = miss.why;
+    const title = titled(miss.why);
     const said = miss.kind === "no-endpoint" ? `? no endpoint of ${service.name}` : `not selected by ${service.name}`;
     const text = ruler.fit(said, place.w - (scene.pods[miss.pod].heir ? 54 : 18), 12, 600);
     const w = ruler.width(text, 12, 600) + 14;

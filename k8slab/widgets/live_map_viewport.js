@@ -110,13 +110,10 @@ class Viewport {
       this.y = y + dy / scale;
       this.apply();
     };
-    const end = () => {
-      for (const [name, heard] of [["pointermove", move], ["pointerup", end], ["pointercancel", end]]) {
-        this.node.removeEventListener(name, heard);
-      }
-    };
+    const over = new AbortController();
+    const end = () => over.abort();
     for (const [name, heard] of [["pointermove", move], ["pointerup", end], ["pointercancel", end]]) {
-      this.node.addEventListener(name, heard);
+      this.node.addEventListener(name, heard, { signal: over.signal });
     }
   }
 

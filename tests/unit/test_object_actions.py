@@ -177,5 +177,7 @@ def test_every_verb_has_its_line(objects: ObjectActions) -> None:
         ("events", "uid-1"): "kubectl events -n default --for node/worker-1",
         ("stop_component", "kube-scheduler"): 'lab.components["kube-scheduler"].stop()',
     }
-    assert {key: objects.line(*key) for key in lines} == lines
-    assert objects.line("scale", "uid-2", "5") == "kubectl scale deployment web --replicas=5"
+    assert {key: objects.line(*key).split("  # ")[0] for key in lines} == lines
+    line, lesson = objects.line("scale", "uid-2", "5").split("  # ")
+    assert line == "kubectl scale deployment web --replicas=5"
+    assert lesson == "changes how many Pods it wants"
