@@ -123,6 +123,7 @@ class SceneBuilder:
                 self._healing.follow_owner(change)
             elif change.kind == "Service":
                 self._dirty |= self._selection.put_service(change.uid, change.after)
+                self._dirty |= self._mismatches_of.keys()  # their reasons may have changed
             if change.kind == "EndpointSlice":
                 touched = self._follow_slice(change)
             else:
@@ -219,6 +220,7 @@ class SceneBuilder:
         services = {service_of(one) for one in (change.before, change.after) if one is not None}
         before = {key: self._model.endpoints.of(key) for key in services}
         touched = self._model.apply(change)
+        self._dirty |= self._mismatches_of.keys()  # who keeps the slice may have changed
         for uid in sorted(touched) if not change.listed else ():
             service = self._model.object(uid)
             if service is not None and service["kind"] == "Service":
