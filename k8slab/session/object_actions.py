@@ -17,7 +17,7 @@ import yaml
 
 from k8slab.answers import Table
 from k8slab.cluster.api import KINDS, Kind
-from k8slab.errors import CommandError, ConflictError, LabError, NotFoundError
+from k8slab.errors import ApiError, CommandError, ConflictError, LabError, NotFoundError
 from k8slab.mirror.changes import Object, controller_of
 from k8slab.mirror.slimming import slim
 from k8slab.session import nodes
@@ -95,7 +95,10 @@ class ObjectActions:
                     return self._restart(self._known_as(obj, RESTARTED, verb))
             except NotFoundError:
                 raise LabError(f"{_said(obj)} is gone.", "Look at the map.") from None
-            except ConflictError as error:
+            except ApiError as error:
+                if not isinstance(error, ConflictError) and "metadata.uid" not in error.message:
+                    raise
+                # A patch with another uid is a conflict for some kinds, and for others a field that cannot change.
                 raise LabError(
                     f"{_said(obj)} is not the one that was seen any more, or was changed meanwhile; nothing"
                     f" was done ({error.message}).",
