@@ -158,7 +158,7 @@ def test_the_whole_screen_and_the_whole_width(opened: Opened) -> None:
     panel = notebook.page.locator(".jp-WindowedPanel-outer").first
     wide = until(lambda: live.bounding_box(), "the map")
     room = panel.evaluate("el => el.clientWidth")
-    assert abs(wide["width"] - room) <= 2
+    assert wide is not None and abs(wide["width"] - room) <= 2
     until(lambda: int(live.get_attribute("data-width") or 0) > room - 4, "the drawing to take the width")
     assert button(live, "Full width").get_attribute("aria-pressed") == "true"
     button(live, "Full screen").click()
@@ -194,7 +194,10 @@ def test_one_that_comes_moves_and_many_do_not_and_a_second_map_says_where_it_is(
         " window.moved.push(this.querySelector('[data-uid]')?.dataset.uid ?? this.className);"
         " return own.apply(this, given); }; }"
     )
-    moved = lambda: notebook.evaluate("() => window.moved")  # noqa: E731
+
+    def moved() -> list[str]:
+        return list(notebook.evaluate("() => window.moved"))
+
     notebook.run(1)
     until(lambda: moved() == ["p9"], "the new Pod to enter")
     notebook.run(2)

@@ -103,7 +103,7 @@ def test_labels_are_cut_to_their_room_and_keep_what_tells_pods_apart() -> None:
     scene["owners"][owner]["name"] = "frontend-of-the-shop-6c8f9d7b5"
     name = "frontend-of-the-shop-6c8f9d7b5-k2j4s"
     scene["pods"]["pod-web-x"] = {**scene["pods"]["pod-web-x"], "name": name}
-    texts = {trace["name"]: trace.get("text") for trace in figure_data(scene)}
+    texts: dict[str, Any] = {trace["name"]: trace.get("text") for trace in figure_data(scene)}
     assert "…k2j4s" in texts["running"]
     assert texts["terminating"] == ["web-a<br>terminating"]
     assert texts["Service"][0].startswith("web<br>")

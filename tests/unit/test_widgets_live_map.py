@@ -162,7 +162,10 @@ def test_a_refusal_is_told_in_its_own_words(live: RecordedMap) -> None:
 
 
 def test_a_long_answer_is_cut_and_says_so(live: RecordedMap, source: ScriptedSource) -> None:
-    live._requests._actions.logs = lambda uid, container: "x" * 250_000 + "end"  # type: ignore[method-assign]
+    def long_logs(uid: str, container: str = "") -> str:
+        return "x" * 250_000 + "end"
+
+    live._requests._actions.logs = long_logs  # type: ignore[method-assign]
     text = ask(live, "logs", uid="p3")["text"]
     assert text.startswith("(the last 100000 of 250003 characters)")
     assert text.endswith("end")
