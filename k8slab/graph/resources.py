@@ -102,6 +102,7 @@ class Resources:
             if kind in LAYER_KINDS:
                 self._layout.remove(uid)
         if kind == "Ingress":
+            self._place(key)
             self._refer(kind, uid, ingress_references(change.after) if change.after else ())
         elif kind == "HorizontalPodAutoscaler":
             return self._targets(change)

@@ -258,6 +258,7 @@ def grouped_scene() -> Scene:
     kept = {uid: scene["pods"][uid] for uid in ("p1", "p5")}
     scene["pods"] = {
         **kept,
+        "p1": {**kept["p1"], "slot": 1},
         "q1": pod("web-crash", "n2", 2, "failed", status="CrashLoopBackOff", restarts=7),
     }
     scene["edges"] = {key: edge for key, edge in scene["edges"].items() if edge["pod"] in scene["pods"]}
