@@ -122,15 +122,16 @@ def _owners(svg: Svg, scene: Scene, found: Geometry) -> None:
         svg.rect(box.x, box.y, box.width, box.height, 10, stroke=QUIET, line=1.5)
         parent = scene["owners"].get(owner["owner"])
         kind = owner["kind"] + (f" of {parent['name']}" if parent else "")
-        kind += f" · revision {owner['revision']}" if parent and owner["revision"] else ""
         svg.text(box.x + 16, box.y + 19, fitted(kind, 12, 126), 12, QUIET)
-        svg.text(box.x + 16, box.y + 38, fitted(owner["name"], 15, 150), 15, weight=700)
+        svg.text(box.x + 16, box.y + 38, fitted(owner["name"], 15, 130), 15, weight=700)
         words = f"wants {owner['wants']} · has {owner['has']} · ready {owner['ready']}"
         svg.text(box.x + box.width - 14, box.y + 19, words, 12.5, weight=700, anchor="end")
         badges = fitted(", ".join(owner["badges"]), 12, box.width - 30)
         svg.text(box.x + 16, box.y + 57, badges, 12, DARK_RED if "cannot" in badges else QUIET)
         note = owner["note"] or (f"{owner['terminating']} terminating" if owner["terminating"] else "")
-        svg.text(box.x + box.width - 14, box.y + 38, fitted(note, 12, 150), 12, QUIET, anchor="end")
+        if parent and owner["revision"]:
+            note = f"revision {owner['revision']}" + (f", {note}" if note else "")
+        svg.text(box.x + box.width - 14, box.y + 38, fitted(note, 12, 170), 12, QUIET, anchor="end")
 
 
 def _services(svg: Svg, scene: Scene, found: Geometry) -> None:
@@ -143,8 +144,8 @@ def _services(svg: Svg, scene: Scene, found: Geometry) -> None:
         name = fitted(f"Service {service['name']}", 14.5, 140)
         svg.text(box.x + 20, box.y + 25, name, 14.5, DARK_BLUE, 700)
         words = service["hint"] or f"{service['ready']} of {service['total']} ready"
-        words += f" · {service['played']}" if service["played"] else ""
-        words = fitted(words, 12, 250)
+        words += f" · {service['played']}" if service["played"] and not service["hint"] else ""
+        words = fitted(words, 12, 320 if service["hint"] else 250)
         svg.text(box.x + box.width - 18, box.y + 25, words, 12, DARK_BLUE, 600, "end")
         x = box.x + 30 + width_of(name, 14.5)
         room = box.x + box.width - 24 - width_of(words, 12) - x
