@@ -98,7 +98,7 @@ class ObjectActions:
             except ApiError as error:
                 if not isinstance(error, ConflictError) and "metadata.uid" not in error.message:
                     raise
-                # A patch with another uid is a conflict for some kinds, and for others a field that cannot change.
+                # Another uid is a conflict for some kinds, for others a field that cannot change.
                 raise LabError(
                     f"{_said(obj)} is not the one that was seen any more, or was changed meanwhile; nothing"
                     f" was done ({error.message}).",

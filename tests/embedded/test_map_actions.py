@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from k8slab import Lab
 from k8slab.cluster.api import KINDS
 from k8slab.errors import LabError
+from k8slab.mirror.changes import Object
 from k8slab.session.object_actions import ObjectActions
 from tests.embedded.conftest import RunningCluster, until
 
@@ -37,9 +37,11 @@ def objects(lab: Lab) -> ObjectActions:
     return ObjectActions(lab._session, drain_seconds=20)
 
 
-def found(lab: Lab, kind: str, name: str) -> dict[str, Any]:
+def found(lab: Lab, kind: str, name: str) -> Object:
     namespace = "" if kind == "Node" else CHAPTER
-    return until(lambda: lab._session.mirror.store.get(kind, name, namespace), f"{kind} {name}")
+    obj = until(lambda: lab._session.mirror.store.get(kind, name, namespace), f"{kind} {name}")
+    assert obj is not None
+    return obj
 
 
 def uid_of(lab: Lab, kind: str, name: str) -> str:
