@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import footprint, healing, messages, mirror, opening
+from benchmarks import browser, footprint, healing, messages, mirror, opening, picture
 from benchmarks.figures import Measurement, table, write_into_readme
 from k8slab.folders import cache_folder
 
@@ -59,7 +59,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--only",
-        choices=("opening", "healing", "messages", "footprint", "mirror"),
+        choices=("opening", "healing", "messages", "footprint", "mirror", "picture"),
         help="measure one of them",
     )
     parser.add_argument("--readme", action="store_true", help="write the table into README.md")
@@ -71,7 +71,10 @@ def _measure(wanted: argparse.Namespace) -> list[Measurement]:
     if wanted.only in (None, "opening"):
         _say(f"starting the bare programs and a lab, {wanted.pairs} times each")
         measurements += opening.measure(wanted.pairs)
-    if wanted.only == "opening":
+    if wanted.only in (None, "picture"):
+        _say(f"changing the status of {wanted.changes} Pods in a picture, and in a browser")
+        measurements += picture.measure(wanted.changes) + browser.measure(wanted.changes)
+    if wanted.only in ("opening", "picture"):
         return measurements
     from k8slab import Lab
 
