@@ -22,9 +22,7 @@ def static_html(scene: Scene) -> str:
     lines = tree(scene).split("\n")
     ready = sum(bool(pod["ready"]) for pod in scene["pods"].values())
     nodes, pods = len(scene["nodes"]), len(scene["pods"])
-    words = (
-        f"Map of the cluster: {lines[0]}. {nodes} nodes, {pods} Pods, {ready} of them ready."
-    )
+    words = f"Map of the cluster: {lines[0]}. {nodes} nodes, {pods} Pods, {ready} of them ready."
     text = "\n".join(esc(line, LONGEST) for line in lines)
     return (
         f'<figure style="margin: 0"><img alt="{esc(words, LONGEST)}" style="max-width: 100%"'
