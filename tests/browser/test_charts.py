@@ -33,6 +33,7 @@ def test_all_charts_are_drawn_and_read_in_both_themes(open_notebook: Open) -> No
     notebook = open_notebook(CHARTS)
     page = notebook.page
     page.set_viewport_size({"width": 860, "height": 2900})
+    notebook.theme("JupyterLab Light")
     notebook.run(0)
     plots = page.locator(".js-plotly-plot")
     until(lambda: plots.count() == 5 and notebook.evaluate(DRAWN) >= 10, "five plots", 60)
