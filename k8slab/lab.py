@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from k8slab import manifests
-from k8slab.answers import LONGEST_LINE, Table, Text, escaped
+from k8slab.answers import LITERAL, LONGEST_LINE, Table, Text, escaped
 from k8slab.chapters.exercises import chapter as find_chapter
 from k8slab.cluster.api import Api
 from k8slab.cluster.choose import choose_backend, open_cluster
@@ -346,7 +346,7 @@ class Lab(Practice):
         return introduction(self._session)
 
     def _repr_html_(self) -> str:
-        return "".join(f"<p>{escaped(line, LONGEST_LINE)}</p>" for line in repr(self).splitlines())
+        return "".join(f"<p {LITERAL}>{escaped(line, LONGEST_LINE)}</p>" for line in repr(self).splitlines())
 
     def _check_backend(self, backend: str | None) -> None:
         here = self._session.cluster.backend

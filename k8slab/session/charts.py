@@ -101,7 +101,9 @@ class ShownChart:
         drawn = {**plotly_chart(self.chart), "config": {"displaylogo": False}}
         show({PLOTLY: drawn, "image/svg+xml": self.svg(), "text/plain": repr(self)}, {})
         words = f"<summary>{esc(self.chart.title)}: the same numbers as a table</summary>{self._repr_html_()}"
-        show({"text/html": f'{_THEME}<details class="k8slab-chart-words">{words}</details>'}, {})
+        show(
+            {"text/html": f'{_THEME}<details class="k8slab-chart-words mathjax_ignore">{words}</details>'}, {}
+        )
 
     def _drawn(self) -> Chart:
         if self.chart.empty:

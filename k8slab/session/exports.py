@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from k8slab.answers import escaped
+from k8slab.answers import LITERAL, escaped
 from k8slab.errors import LabError
 from k8slab.graph.escape import plain
 from k8slab.graph.replay import replay
@@ -39,9 +39,9 @@ class Exported:
         try:
             name = self.path.relative_to(Path.cwd()).as_posix()
         except ValueError:
-            return f"<p>{escaped(repr(self), 1000)}</p>"
+            return f"<p {LITERAL}>{escaped(repr(self), 1000)}</p>"
         link = f'<a href="{quote(name)}" download>{escaped(name, 400)}</a>'
-        return f"<p>{link} ({_size(self.size)}): {escaped(self.what, 400)}</p>"
+        return f"<p {LITERAL}>{link} ({_size(self.size)}): {escaped(self.what, 400)}</p>"
 
 
 def export(recording: Recording, path: Path) -> Exported:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from k8slab.answers import visible
 from k8slab.errors import LabError
 from k8slab.widgets.drawer import Drawer
 from k8slab.widgets.history_message import packed
@@ -124,6 +125,7 @@ class MapRequests:
             self._drawer.troubles.append(text)
         if len(text) > LONGEST_TEXT:
             text = f"(the last {LONGEST_TEXT} of {len(text)} characters)\n{text[-LONGEST_TEXT:]}"
+        text = visible(text, 2 * LONGEST_TEXT)
         with self._guard:
             self._threads.discard(threading.current_thread())
         self._drawer.soon(lambda: self._answer(request, state, text, {}, buffers))
