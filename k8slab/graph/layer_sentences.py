@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from k8slab.graph.pod_sentences import Sentence
-from k8slab.graph.quantities import quantity
 from k8slab.graph.resource_entries import ingress_address, is_noise
 from k8slab.mirror.changes import Change, Object
+from k8slab.quantity import value_of
 
 WORDS = {"PersistentVolumeClaim": "Claim"}
 
@@ -76,7 +76,7 @@ def _full(quota: Object) -> list[str]:
     return [
         f"{name} {used[name]} of {hard[name]}"
         for name in sorted(hard)
-        if name in used and quantity(used[name]) >= quantity(hard[name])
+        if name in used and value_of(used[name]) >= value_of(hard[name])
     ]
 
 

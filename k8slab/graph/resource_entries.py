@@ -7,8 +7,8 @@ from typing import Any
 
 from k8slab.graph.escape import plain
 from k8slab.graph.pod_references import ROOT_CERTIFICATES, Reference
-from k8slab.graph.quantities import quantity
 from k8slab.mirror.changes import Object
+from k8slab.quantity import value_of
 
 LAYER_OF = {
     "Ingress": "ingress",
@@ -124,7 +124,7 @@ def quota_entry(quota: Object, slot: int) -> Entry:
     used = status.get("used") or {}
     names = sorted(hard, key=lambda name: (name != "pods", name))
     parts = [f"{name} {used.get(name, '0')} of {hard[name]}" for name in names]
-    full = [name for name in names if quantity(used.get(name, "0")) >= quantity(hard[name])]
+    full = [name for name in names if value_of(used.get(name, "0")) >= value_of(hard[name])]
     text = ", ".join(parts[:MOST_NAMES]) + (
         f" and {len(parts) - MOST_NAMES} more" if len(parts) > MOST_NAMES else ""
     )

@@ -12,7 +12,7 @@ from k8slab.cluster.api import Api
 from k8slab.cluster.contract import Cluster
 from k8slab.errors import LabError
 from k8slab.graph.chart_memory import MemorySample
-from k8slab.node.quantity import bytes_of
+from k8slab.quantity import bytes_of
 from k8slab.session.components import CONTROL_PLANE, memory_mb
 
 EVERY = 2.0

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from k8slab.graph.difference import SECTIONS, difference
-from k8slab.graph.quantities import quantity
 from k8slab.graph.resources import LAYER_KINDS, LAYERS
 from k8slab.graph.scene import SceneBuilder
+from k8slab.quantity import value_of
 from tests.unit.recorded_objects import START, Recording, lesson
 
 
@@ -285,4 +285,4 @@ def test_every_section_differs_by_itself_and_layers_are_known() -> None:
     ],
 )
 def test_quantities_are_numbers(text: str, number: float) -> None:
-    assert float(quantity(text)) == number
+    assert float(value_of(text)) == number
