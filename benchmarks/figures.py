@@ -79,7 +79,11 @@ def table(measurements: Sequence[Measurement]) -> str:
 def _text(value: float, unit: str, name: str) -> str:
     if name == "ratio":
         return f"{value:.2f}"
-    digits = {"ms": 0, "MB": 1}.get(unit, 2)
+    if name == "positions moved":
+        return f"{value:.0f}"
+    if unit == "bytes":
+        return f"{value:,.0f} bytes"
+    digits = {"ms": 0 if value >= 10 else 1, "MB": 1}.get(unit, 2)
     return f"{value:.{digits}f} {unit}"
 
 

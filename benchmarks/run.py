@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import footprint, healing, messages, opening
+from benchmarks import browser, footprint, healing, messages, mirror, opening, picture
 from benchmarks.figures import Measurement, table, write_into_readme
 from k8slab.folders import cache_folder
 
@@ -58,7 +58,9 @@ def _arguments() -> argparse.Namespace:
         "--changes", type=int, default=100, help="changes sent to the API server under the map"
     )
     parser.add_argument(
-        "--only", choices=("opening", "healing", "messages", "footprint"), help="measure one of them"
+        "--only",
+        choices=("opening", "healing", "messages", "footprint", "mirror", "picture"),
+        help="measure one of them",
     )
     parser.add_argument("--readme", action="store_true", help="write the table into README.md")
     return parser.parse_args()
@@ -69,7 +71,10 @@ def _measure(wanted: argparse.Namespace) -> list[Measurement]:
     if wanted.only in (None, "opening"):
         _say(f"starting the bare programs and a lab, {wanted.pairs} times each")
         measurements += opening.measure(wanted.pairs)
-    if wanted.only == "opening":
+    if wanted.only in (None, "picture"):
+        _say(f"changing the status of {wanted.changes} Pods in a picture, and in a browser")
+        measurements += picture.measure(wanted.changes) + browser.measure(wanted.changes)
+    if wanted.only in ("opening", "picture"):
         return measurements
     from k8slab import Lab
 
@@ -87,6 +92,9 @@ def _measure(wanted: argparse.Namespace) -> list[Measurement]:
             _say("looking at the memory and the idle time of every process")
             with contextlib.redirect_stdout(sys.stderr):
                 measurements += footprint.measure(lab)
+        if wanted.only in (None, "mirror"):
+            _say(f"starting mirrors over {mirror.PODS} Pods")
+            measurements += mirror.measure(cluster)
     finally:
         lab.close()
         cluster.delete()

@@ -21,6 +21,10 @@ CODE_STYLE = (
 )
 """How program output looks in HTML: as Jupyter's own."""
 
+LITERAL = 'class="mathjax_ignore tex2jax_ignore"'
+"""Keeps notebooks from reading what stands between two dollar signs as a formula; entities do not, as they
+are characters by then. A `pre` needs none."""
+
 
 def visible(text: str, limit: int = LONGEST_CELL) -> str:
     """The text line by line without anything invisible in it, each line cut to `limit` characters."""
@@ -83,7 +87,7 @@ class Table:
 
     def _repr_html_(self) -> str:
         if not self.rows:
-            return f"<p>{escaped(self.empty)}</p>"
+            return f"<p {LITERAL}>{escaped(self.empty)}</p>"
         cell = 'style="text-align: left; padding: 0.1em 0.8em 0.1em 0"'
         head = "".join(f'<th scope="col" {cell}>{escaped(each)}</th>' for each in self.columns)
         body = "".join(
@@ -95,7 +99,7 @@ class Table:
             if self.caption
             else ""
         )
-        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return f"<table {LITERAL}>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def columns_of(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The command line: `k8slab up | status | kubeconfig | kubectl | node | progress | down | doctor | ...`."""
+"""The command line: `k8slab up | status | kubeconfig | kubectl | node | tree | replay | down | ...`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 
 from k8slab.cli_contexts import contexts
 from k8slab.cli_nodes import guard_of, node_commands
+from k8slab.cli_pictures import replay, tree
 from k8slab.cli_progress import progress
 from k8slab.errors import LabError
 
@@ -99,6 +100,8 @@ def kubectl(context: typer.Context) -> None:
 app.command()(contexts)
 app.add_typer(node_commands, name="node")
 app.command()(progress)
+app.command()(tree)
+app.command()(replay)
 
 
 @app.command()

@@ -139,6 +139,26 @@ class Guard:
         path = KINDS["pods"].path(namespace, name)
         self._send("PATCH", path, namespace, body, content_type="application/merge-patch+json", uid=uid)
 
+    def change_object(
+        self, namespace: str, plural: str, name: str, uid: str, patch: dict[str, Any], subresource: str = ""
+    ) -> None:
+        """Merge a patch into the object with that uid; its own namespace, or its `scale`.
+
+        Raises:
+            ConflictError: the name belongs to another object by now.
+        """
+        body = {**patch, "metadata": {**patch.get("metadata", {}), "uid": uid}}
+        path = KINDS[plural].path(namespace, name, subresource)
+        self._send("PATCH", path, namespace, body, content_type="application/merge-patch+json", uid=uid)
+
+    def cordon(self, name: str, uid: str, on: bool) -> None:
+        """Let no new Pod onto the Node with that uid, or let Pods there again."""
+        self.check_cluster()
+        self._record("cordon" if on else "uncordon", "", f"{name} {uid}")
+        body = {"metadata": {"uid": uid}, "spec": {"unschedulable": on or None}}
+        path, media = KINDS["nodes"].path(name=name), "application/merge-patch+json"
+        checked_body(self.api.open("PATCH", path, {"fieldManager": FIELD_MANAGER}, body, media))
+
     def empty(self, namespace: str, plural: str, grace: int = 0) -> None:
         """Delete all objects of one kind in a namespace, with what they own; elsewhere what the lab made.
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from k8slab import manifests
-from k8slab.answers import LONGEST_LINE, Table, Text, escaped
+from k8slab.answers import LITERAL, LONGEST_LINE, Table, Text, escaped
 from k8slab.chapters.exercises import chapter as find_chapter
 from k8slab.cluster.api import Api
 from k8slab.cluster.choose import Attach, choose_backend, open_cluster
@@ -153,10 +153,14 @@ class Lab(Practice):
         return self._session.namespace
 
     @in_plain_words
-    def map(self) -> Any:
-        """The live map of the chapter's namespace. Running the cell again replaces it."""
+    def map(self, layers: Sequence[str] = ()) -> Any:
+        """The live map of the chapter's namespace. Running the cell again replaces it.
+
+        Args:
+            layers: what else it draws: `ingress`, `volumes`, `configuration`, `limits`.
+        """
         self._live()
-        return self._views.map()
+        return self._views.map(layers)
 
     @in_plain_words
     def graph(self) -> Any:
@@ -303,9 +307,14 @@ class Lab(Practice):
 
     @in_plain_words
     def timeline(self) -> Any:
-        """The lives of the Pods so far, as a plotly figure."""
+        """The lives of the Pods so far, as a chart: `lab.charts.lives()`."""
+        return self.charts.lives()
+
+    @property
+    def charts(self) -> Any:
+        """What is read at leisure: `.lives()`, `.replicas("deploy/web")`, `.requests()` and others."""
         self._live()
-        return self._views.timeline()
+        return self._views.charts()
 
     def manifests(self) -> Table:
         """The chapter's manifests, and what each holds."""
@@ -353,7 +362,7 @@ class Lab(Practice):
         return introduction(self._session)
 
     def _repr_html_(self) -> str:
-        return "".join(f"<p>{escaped(line, LONGEST_LINE)}</p>" for line in repr(self).splitlines())
+        return "".join(f"<p {LITERAL}>{escaped(line, LONGEST_LINE)}</p>" for line in repr(self).splitlines())
 
     def _check_backend(self, backend: str | None) -> None:
         here = self._session.cluster.backend

@@ -43,6 +43,8 @@ class Tally:
         failures: failed requests by reason.
         seconds: for each second of the last two minutes: epoch second, answered, failed.
         median: of the last 200 answers, in seconds; None before the first.
+        by_second: for each of those seconds: epoch second, answers by Pod.
+        began: when the first was sent, in epoch seconds; 0 before that.
     """
 
     target: str
@@ -54,6 +56,8 @@ class Tally:
     failures: dict[str, int]
     seconds: tuple[tuple[int, int, int], ...]
     median: float | None
+    by_second: tuple[tuple[int, dict[str, int]], ...] = ()
+    began: float = 0.0
 
     @property
     def sentence(self) -> str:
@@ -94,7 +98,9 @@ class Requests:
         self._sent = self._answered = self._failed = 0
         self._by_pod: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
+        self._began = 0.0
         self._seconds: deque[list[int]] = deque(maxlen=HISTORY_SECONDS)
+        self._pods: deque[Counter[str]] = deque(maxlen=HISTORY_SECONDS)
         self._latencies: deque[float] = deque(maxlen=200)
 
     def start(self) -> None:
@@ -163,6 +169,8 @@ class Requests:
                 dict(self._failures.most_common()),
                 tuple((second, answered, failed) for second, answered, failed in self._seconds),
                 latencies[len(latencies) // 2] if latencies else None,
+                tuple((each[0], dict(pods)) for each, pods in zip(self._seconds, self._pods, strict=True)),
+                self._began,
             )
 
     def __repr__(self) -> str:
@@ -184,6 +192,7 @@ class Requests:
     def _send_one(self) -> None:
         with self._lock:
             self._sent += 1
+            self._began = self._began or time.time()
         started = time.monotonic()
         pod, failure = "", ""
         try:
@@ -206,6 +215,7 @@ class Requests:
         with self._lock:
             if not self._seconds or self._seconds[-1][0] != now:
                 self._seconds.append([now, 0, 0])
+                self._pods.append(Counter())
             if failure:
                 self._failed += 1
                 self._failures[failure] += 1
@@ -214,6 +224,7 @@ class Requests:
                 self._answered += 1
                 self._by_pod[pod] += 1
                 self._seconds[-1][1] += 1
+                self._pods[-1][pod] += 1
                 self._latencies.append(seconds)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from k8slab.answers import escaped, visible
+from k8slab.answers import LITERAL, escaped, visible
 from k8slab.chapters.evidence import Evidence
 
 Standing = Literal["open", "solved", "broken"]
@@ -42,7 +42,7 @@ class CheckResult:
 
     def _repr_html_(self) -> str:
         mark = "✓" if self.passed else "✗"
-        return f"<p><strong>{mark} {self.word}</strong>: {escaped(self.message, 2000)}</p>"
+        return f"<p {LITERAL}><strong>{mark} {self.word}</strong>: {escaped(self.message, 2000)}</p>"
 
 
 Check = Callable[[Evidence], CheckResult]

@@ -65,6 +65,7 @@ class Chapter:
         predictions: its predictions.
         recap: three questions at its end.
         kinds: kinds it follows besides those that the map draws, by plural name, such as `events`.
+        layers: layers of the map that are on from the start, such as `volumes`.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Chapter:
     predictions: tuple[Prediction, ...]
     recap: tuple[RecapQuestion, ...] = ()
     kinds: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
 
     def exercise(self, id: str) -> Exercise:
         """The exercise of that id.

@@ -68,6 +68,9 @@ KINDS: dict[str, Kind] = {
         Kind("Job", "jobs", "/apis/batch/v1"),
         Kind("CronJob", "cronjobs", "/apis/batch/v1"),
         Kind("Ingress", "ingresses", "/apis/networking.k8s.io/v1"),
+        Kind("ResourceQuota", "resourcequotas", "/api/v1"),
+        Kind("HorizontalPodAutoscaler", "horizontalpodautoscalers", "/apis/autoscaling/v2"),
+        Kind("StorageClass", "storageclasses", "/apis/storage.k8s.io/v1", namespaced=False),
     )
 }
 """The kinds the lab reads, by plural name."""

@@ -12,8 +12,20 @@ from typing import Any
 Scene = dict[str, Any]
 """Plain JSON; docs/architecture.md has the format."""
 
-SECTIONS = ("nodes", "owners", "services", "pods", "edges", "components")
-FIELDS = ("title", "namespace", "backend", "badge", "changes", "recovery")
+SECTIONS = (
+    "nodes",
+    "owners",
+    "services",
+    "pods",
+    "groups",
+    "edges",
+    "mismatches",
+    "resources",
+    "links",
+    "limits",
+    "components",
+)
+FIELDS = ("title", "namespace", "backend", "badge", "shown", "layers", "changes", "recovery")
 
 
 def difference(old: Scene, new: Scene) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from k8slab.graph.drawing_geometry import (
     heir_line,
     service_line,
 )
+from k8slab.graph.drawing_layers import group, layers, mismatch_words
 from k8slab.graph.looks import (
     BLUE,
     DARK_BLUE,
@@ -62,6 +63,7 @@ def svg(scene: Scene) -> str:
     _head(paper, scene)
     _owners(paper, scene, found)
     _services(paper, scene, found)
+    layers(paper, scene, found)
     for uid, box in found.nodes.items():
         _node(paper, scene["nodes"][uid], box, found.more[uid])
     _waiting(paper, found)
@@ -76,7 +78,10 @@ def svg(scene: Scene) -> str:
         if uid in found.pods and pod["heir"] in found.pods:
             paper.path(heir_line(found, uid, pod["heir"]), QUIET, 1.9, "6 4", f"{name}-arrow")
     for uid, box in found.pods.items():
-        _pod(paper, scene, scene["pods"][uid], box)
+        if uid in scene["groups"]:
+            group(paper, scene["groups"][uid], box)
+        else:
+            _pod(paper, scene, uid, box)
     paper.extend(below)
     return paper.document(WIDTH, height, name, scene["title"] or scene["namespace"], tree(scene))
 
@@ -91,6 +96,11 @@ def _head(svg: Svg, scene: Scene) -> None:
     svg.rect(x, 17, width, 24, 12, fill=DARK_GREEN if live else DARK_RED, line=0)
     svg.text(x + width / 2, 34, ("● " if live else "■ ") + words, 13, "#fff", 600, "middle")
     svg.text(x + width + 14, 34, fitted(scene["backend"], 13, WIDTH - x - width - 40), 13, QUIET)
+    remarks = [scene["badge"]["note"]]
+    if scene["groups"]:
+        shown = scene["shown"]
+        remarks.append(f"Showing {shown['pods']} of {shown['of']} Pods one by one, the rest in groups.")
+    svg.text(24, 53, fitted(" ".join(part for part in remarks if part), 12.5, WIDTH - 48), 12.5, QUIET)
     x = LABELS
     if scene["components"]:
         svg.text(MARGIN, 75, "CONTROL PLANE", 12, FAINT, 700)
@@ -113,11 +123,15 @@ def _owners(svg: Svg, scene: Scene, found: Geometry) -> None:
         parent = scene["owners"].get(owner["owner"])
         kind = owner["kind"] + (f" of {parent['name']}" if parent else "")
         svg.text(box.x + 16, box.y + 19, fitted(kind, 12, 126), 12, QUIET)
-        svg.text(box.x + 16, box.y + 38, fitted(owner["name"], 15, 150), 15, weight=700)
+        svg.text(box.x + 16, box.y + 38, fitted(owner["name"], 15, 130), 15, weight=700)
         words = f"wants {owner['wants']} · has {owner['has']} · ready {owner['ready']}"
         svg.text(box.x + box.width - 14, box.y + 19, words, 12.5, weight=700, anchor="end")
+        badges = fitted(", ".join(owner["badges"]), 12, box.width - 30)
+        svg.text(box.x + 16, box.y + 57, badges, 12, DARK_RED if "cannot" in badges else QUIET)
         note = owner["note"] or (f"{owner['terminating']} terminating" if owner["terminating"] else "")
-        svg.text(box.x + box.width - 14, box.y + 38, fitted(note, 12, 150), 12, QUIET, anchor="end")
+        if parent and owner["revision"]:
+            note = f"revision {owner['revision']}" + (f", {note}" if note else "")
+        svg.text(box.x + box.width - 14, box.y + 38, fitted(note, 12, 170), 12, QUIET, anchor="end")
 
 
 def _services(svg: Svg, scene: Scene, found: Geometry) -> None:
@@ -129,9 +143,9 @@ def _services(svg: Svg, scene: Scene, found: Geometry) -> None:
         svg.rect(box.x, box.y, box.width, box.height, 20, "#e8f1f8", DARK_BLUE, 1.8, dash)
         name = fitted(f"Service {service['name']}", 14.5, 140)
         svg.text(box.x + 20, box.y + 25, name, 14.5, DARK_BLUE, 700)
-        words = f"{service['ready']} of {service['total']} ready"
-        words += f" · {service['played']}" if service["played"] else ""
-        words = fitted(words, 12, 250)
+        words = service["hint"] or f"{service['ready']} of {service['total']} ready"
+        words += f" · {service['played']}" if service["played"] and not service["hint"] else ""
+        words = fitted(words, 12, 320 if service["hint"] else 250)
         svg.text(box.x + box.width - 18, box.y + 25, words, 12, DARK_BLUE, 600, "end")
         x = box.x + 30 + width_of(name, 14.5)
         room = box.x + box.width - 24 - width_of(words, 12) - x
@@ -161,7 +175,8 @@ def _waiting(svg: Svg, found: Geometry) -> None:
     svg.text(box.x + box.width - 16, box.y + 25, words, 13, FAINT, anchor="end")
 
 
-def _pod(svg: Svg, scene: Scene, pod: Entry, box: Box) -> None:
+def _pod(svg: Svg, scene: Scene, uid: str, box: Box) -> None:
+    pod = scene["pods"][uid]
     look = LOOKS[pod["look"]]
     leaving = pod["look"] in ("terminating", "ghost")
     svg.rect(
@@ -193,7 +208,8 @@ def _pod(svg: Svg, scene: Scene, pod: Entry, box: Box) -> None:
     restarts = f"restarted {pod['restarts']}×" if pod["restarts"] else ""
     _containers(svg, pod, x, box.y + 60, right - x - (width_of(restarts, 12) + 6 if restarts else 0))
     svg.text(right, box.y + 77, restarts, 12, DARK_RED, 600, "end")
-    svg.text(box.x, box.y + box.height + 14, fitted(pod["note"], 12, box.width - 22), 12, QUIET)
+    note = pod["note"] or mismatch_words(scene, uid)
+    svg.text(box.x, box.y + box.height + 14, fitted(note, 12, box.width - 22), 12, QUIET)
 
 
 def _containers(svg: Svg, pod: Entry, x: float, y: float, room: float) -> None:

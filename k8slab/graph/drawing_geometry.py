@@ -46,8 +46,11 @@ class Geometry:
 
     owners: dict[str, Box] = field(default_factory=dict)
     services: dict[str, Box] = field(default_factory=dict)
+    resources: dict[str, Box] = field(default_factory=dict)
     nodes: dict[str, Box] = field(default_factory=dict)
     pods: dict[str, Box] = field(default_factory=dict)
+    """Pods, and groups of them by their keys."""
+
     more: dict[str, str] = field(default_factory=dict)
     gutters: dict[str, float] = field(default_factory=dict)
     first_row: set[str] = field(default_factory=set)
@@ -60,13 +63,15 @@ def geometry(scene: Scene) -> Geometry:
     """Where everything stands."""
     found = Geometry()
     y = 100.0 if scene["components"] else 56.0
-    y = _row(found.owners, scene["owners"], y, 330, 46, 3)
+    badges = any(owner["badges"] for owner in scene["owners"].values())
+    y = _row(found.owners, scene["owners"], y, 330, 66 if badges else 46, 3)
+    y = _resources(found, scene, ("ingress",), y)
     y = _row(found.services, scene["services"], y, 515, 40, 2)
     found.bus = y + 4
     y += 34
     pods: dict[str, list[tuple[str, Entry]]] = {uid: [] for uid in scene["nodes"]}
     waiting: list[tuple[str, Entry]] = []
-    for uid, pod in by_slot(scene["pods"]):
+    for uid, pod in by_slot(scene["pods"] | scene["groups"]):
         pods.get(pod["node"], waiting).append((uid, pod))
     drawn = [uid for uid, node in by_slot(scene["nodes"]) if pods[uid] or not node["control_plane"]]
     for start in range(0, len(drawn), 3):
@@ -79,8 +84,18 @@ def geometry(scene: Scene) -> Geometry:
         x = MARGIN + 18 + index % 6 * (POD_WIDTH + 18)
         found.pods[uid] = Box(x, y + 40 + index // 6 * (POD_HEIGHT + POD_GAP), POD_WIDTH, POD_HEIGHT)
         found.gutters[uid] = MARGIN - 8
-    found.end = y + height + 14
+    found.end = _resources(found, scene, ("volumes", "configuration", "limits"), y + height + 14)
     return found
+
+
+def _resources(found: Geometry, scene: Scene, layers: tuple[str, ...], y: float) -> float:
+    """A row of cards for each layer that has any."""
+    for layer in layers:
+        entries = {uid: entry for uid, entry in scene["resources"].items() if entry["layer"] == layer}
+        entries = scene["limits"] if layer == "limits" else entries
+        if entries:
+            y = _row(found.resources, entries, y, 330, 66, 3)
+    return y
 
 
 def _row(
@@ -123,7 +138,7 @@ def _places(pods: list[tuple[str, Entry]]) -> dict[str, int]:
 def _chosen(pods: list[tuple[str, Entry]], limit: int) -> tuple[list[tuple[str, Entry]], str]:
     if len(pods) <= limit:
         return pods, ""
-    ranked = sorted(pods, key=lambda item: item[1]["look"] == "running")
+    ranked = sorted(pods, key=lambda item: "count" not in item[1] and item[1]["look"] == "running")
     kept = {uid for uid, _ in ranked[:limit]}
     counts = Counter(pod["look"] for uid, pod in pods if uid not in kept)
     words = ", ".join(f"{counts[look]} {LOOKS[look].word}" for look in LOOKS if counts[look])

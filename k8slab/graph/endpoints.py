@@ -9,6 +9,8 @@ from __future__ import annotations
 from k8slab.mirror.changes import Object, uid_of
 
 SERVICE_LABEL = "kubernetes.io/service-name"
+MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
+CONTROLLER = "endpointslice-controller.k8s.io"
 RANK = {"ready": 0, "terminating": 1, "not-ready": 2}
 
 ServiceKey = tuple[str, str]
@@ -49,6 +51,12 @@ class Endpoints:
         self._slices: dict[ServiceKey, dict[str, dict[str, str]]] = {}
         self._merged: dict[ServiceKey, dict[str, str]] = {}
         self._services: dict[str, set[ServiceKey]] = {}
+        self._kept: dict[ServiceKey, set[str]] = {}
+
+    def kept_by_controller(self, service: ServiceKey, pod: str) -> bool:
+        """Whether a slice that Kubernetes itself keeps, by the Service's selector, names a Pod."""
+        slices = self._slices.get(service, {})
+        return any(pod in slices[uid] for uid in self._kept.get(service, ()) if uid in slices)
 
     def of(self, service: ServiceKey) -> dict[str, str]:
         """The endpoints of a Service: uid to state."""
@@ -72,8 +80,12 @@ class Endpoints:
             slices = self._slices.setdefault(service, {})
             if present:
                 slices[uid_of(endpoint_slice)] = states_of(endpoint_slice)
+                labels = endpoint_slice["metadata"].get("labels") or {}
+                kept = self._kept.setdefault(service, set())
+                (kept.add if labels.get(MANAGED_BY) == CONTROLLER else kept.discard)(uid_of(endpoint_slice))
             else:
                 slices.pop(uid_of(endpoint_slice), None)
+                self._kept.get(service, set()).discard(uid_of(endpoint_slice))
             touched.add(service)
         for service in touched:
             self._merge(service)

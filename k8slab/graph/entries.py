@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from k8slab.graph.escape import plain
@@ -17,6 +17,7 @@ OWNERS = ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "ReplicationCo
 """Kinds that are drawn as owners."""
 
 PLAYED_BY = "k8slab.dev/played-by"
+REVISION = "deployment.kubernetes.io/revision"
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
 
@@ -48,7 +49,7 @@ def node_entry(node: Object, slot: int, played: Mapping[str, str]) -> Entry:
     }
 
 
-def owner_entry(model: Model, owner: Object, slot: int, note: str) -> Entry:
+def owner_entry(model: Model, owner: Object, slot: int, note: str, badges: Iterable[str] = ()) -> Entry:
     """An owner of the scene: what it wants against what there is.
 
     Args:
@@ -56,8 +57,9 @@ def owner_entry(model: Model, owner: Object, slot: int, note: str) -> Entry:
         owner: the object.
         slot: where it stands.
         note: what it did last; empty if nothing was seen.
+        badges: sentences on what else acts on it, such as an autoscaler.
     """
-    pods = model.pods_of(str(owner["metadata"]["uid"]))
+    tally = model.tally(str(owner["metadata"]["uid"]))
     wants = wish_of(owner)
     above = controller_of(owner)
     if owner["kind"] == "Job":
@@ -70,16 +72,51 @@ def owner_entry(model: Model, owner: Object, slot: int, note: str) -> Entry:
         "name": plain(owner["metadata"]["name"]),
         "slot": slot,
         "wants": wants or 0,
-        "has": sum(pod.counts for pod in pods),
-        "ready": sum(pod.counts and pod.ready for pod in pods),
-        "terminating": sum(pod.look == "terminating" for pod in pods),
+        "has": tally.counting,
+        "ready": tally.ready,
+        "terminating": tally.terminating,
         "owner": above if model.object(above) is not None else "",
         "note": note,
+        "revision": revision_of(owner),
+        "badges": list(badges),
     }
 
 
-def service_entry(model: Model, service: Object, slot: int, played: Mapping[str, str]) -> Entry:
-    """A Service of the scene: its address, and how many of its endpoints get requests."""
+def owner_badges(owner: Object) -> list[str]:
+    """What holds an owner up, in its own words: a pause, a rollout that does not go on, Pods refused."""
+    spec, status = owner.get("spec", {}), owner.get("status") or {}
+    found = []
+    if owner["kind"] == "Deployment" and spec.get("paused"):
+        found.append("rollout paused")
+    elif owner["kind"] in ("Job", "CronJob") and spec.get("suspend"):
+        found.append("suspended")
+    for condition in status.get("conditions") or ():
+        kind, reason = condition.get("type"), str(condition.get("reason") or "")
+        if kind == "ReplicaFailure" and condition.get("status") == "True" and owner["kind"] != "Deployment":
+            found.append(f"cannot create Pods: {condition.get('message') or reason}")
+        elif kind == "Progressing" and condition.get("status") == "False":
+            found.append(f"no progress: {condition.get('message') or reason}")
+    return [plain(text) for text in found]
+
+
+def revision_of(owner: Object) -> str:
+    """The number of a rollout, as `kubectl rollout history` counts them; empty where there is none."""
+    return plain((owner["metadata"].get("annotations") or {}).get(REVISION, ""), 20)
+
+
+def service_entry(
+    model: Model, service: Object, slot: int, played: Mapping[str, str], selects: int = 0, hint: str = ""
+) -> Entry:
+    """A Service of the scene: its address, and how many of its endpoints get requests.
+
+    Args:
+        model: the graph.
+        service: the object.
+        slot: where it stands.
+        played: sentences for what is played; `services` is said of every Service.
+        selects: how many Pods its selector matches.
+        hint: why it matches none, if that can be said.
+    """
     metadata, spec = service["metadata"], service.get("spec", {})
     states = list(model.endpoints.of(model.service_key(str(metadata["uid"]))).values())
     selector = spec.get("selector") or {}
@@ -91,6 +128,8 @@ def service_entry(model: Model, service: Object, slot: int, played: Mapping[str,
         "total": len(states) - states.count("terminating"),
         "played": played.get("services", ""),
         "selector": plain(", ".join(f"{key}={value}" for key, value in selector.items())),
+        "selects": selects,
+        "hint": hint,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 GHOST_SECONDS = 6.0
@@ -15,6 +16,12 @@ class Ghosts:
     def __init__(self) -> None:
         self._ghosts: dict[str, tuple[dict[str, Any], float]] = {}
         self._owners: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._ghosts)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ghosts)
 
     def __contains__(self, uid: str) -> bool:
         return uid in self._ghosts
@@ -37,6 +44,10 @@ class Ghosts:
     def owned_by(self, owner: str) -> int:
         """How many ghosts a controller has."""
         return self._owners[owner]
+
+    def next_fade(self) -> float | None:
+        """When the next ghost's time is over, in epoch seconds; None without ghosts."""
+        return min((gone + GHOST_SECONDS for _, gone in self._ghosts.values()), default=None)
 
     def fade(self, moment: float) -> list[tuple[str, str]]:
         """Forget the ghosts whose time is over.

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 INK = "#1b1f24"
 QUIET = "#4a535d"
 FAINT = "#5b6570"
+MIDDLE = "#7d8791"
+"""A grey that stands out on paper and on the dark of a theme alike: for lines, not for words."""
+
 LINE = "#c8cdd3"
 PAPER = "#fafbfc"
 GREEN = "#009E73"

@@ -12,11 +12,25 @@ only `kind`, `name` and `look`. Edges carry `relation`: `owns`, `runs`, `sends` 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from k8slab.graph.endpoints import Endpoints, ServiceKey
 from k8slab.graph.pod_facts import PodFacts, pod_facts
 from k8slab.mirror.changes import Change, Object, controller_of
+
+
+class Tally(NamedTuple):
+    """How the Pods of a controller do.
+
+    Args:
+        counting: those that it counts.
+        ready: those of them that are ready.
+        terminating: those that are being deleted.
+    """
+
+    counting: int
+    ready: int
+    terminating: int
 
 
 class Model:
@@ -32,6 +46,9 @@ class Model:
         self._nodes: dict[str, str] = {}
         self._services: dict[ServiceKey, str] = {}
         self._containers: dict[str, list[str]] = {}
+        self._tallies: dict[str, list[int]] = {}
+        self._controllers: dict[str, dict[str, None]] = {}
+        self._above_of: dict[str, str] = {}
 
     def apply(self, change: Change) -> set[str]:
         """Follow one change.
@@ -80,13 +97,13 @@ class Model:
         edges = self.graph.adj[owner].values() if owner in self.graph else ()
         return any(edge["relation"] == "owns" for edge in edges)
 
-    def pods_of(self, owner: str) -> list[PodFacts]:
-        """The Pods a controller owns, those of the controllers it owns included."""
-        found: list[PodFacts] = []
-        for child in self.related(owner, "owns"):
-            facts = self.facts(child)
-            found += [facts] if facts is not None else self.pods_of(child)
-        return found
+    def tally(self, owner: str) -> Tally:
+        """How the Pods of a controller do, those of the controllers it owns included."""
+        sums = [0, 0, 0]
+        for uid in (owner, *self._below(owner)):
+            for index, number in enumerate(self._tallies.get(uid, ())):
+                sums[index] += number
+        return Tally(*sums)
 
     def node_of(self, pod: str) -> str:
         """The uid of a Pod's Node; empty if it has none."""
@@ -107,12 +124,25 @@ class Model:
         return node["namespace"], node["name"]
 
     def _above(self, uid: str) -> set[str]:
+        """Everything above an object, up to the topmost owner; owners that own one another end it too."""
         found: set[str] = set()
-        if uid in self.graph:
-            for parent, edge in self.graph.pred[uid].items():
+        waiting = [uid] if uid in self.graph else []
+        while waiting:
+            for parent, edge in self.graph.pred[waiting.pop()].items():
+                if edge["relation"] == "owns" and parent not in found:
+                    waiting.append(parent)
                 found.add(parent)
-                if edge["relation"] == "owns":
-                    found |= self._above(parent)
+        return found
+
+    def _below(self, owner: str) -> dict[str, None]:
+        """The controllers that a controller owns, and those that they own."""
+        found: dict[str, None] = {}
+        waiting = [owner]
+        while waiting:
+            for child in self._controllers.get(waiting.pop(), ()):
+                if child not in found and child != owner:
+                    found[child] = None
+                    waiting.append(child)
         return found
 
     def _put(self, kind: str, uid: str, obj: Object) -> set[str]:
@@ -125,7 +155,9 @@ class Model:
         self._link_owner(uid, controller_of(obj))
         if kind == "Pod":
             self._put_pod(uid, obj, new=not known)
-        elif kind == "Node":
+        else:
+            self._put_controller(uid, controller_of(obj))
+        if kind == "Node":
             self._nodes[name] = uid
         elif kind == "Service":
             self._services[(namespace, name)] = uid
@@ -137,6 +169,9 @@ class Model:
         facts = pod_facts(pod)
         before = self.graph.nodes[uid].get("facts")
         self.graph.nodes[uid]["facts"] = facts
+        if not new:
+            self._count(before, -1)
+        self._count(facts, 1)
         if new or before.node_name != facts.node_name:
             for former in self.parents(uid, "runs"):
                 self.graph.remove_edge(former, uid)
@@ -151,6 +186,25 @@ class Model:
             for key in self.endpoints.services_of(uid):
                 if key in self._services:
                     self._link_service(self._services[key])
+
+    def _put_controller(self, uid: str, owner: str) -> None:
+        former = self._above_of.pop(uid, "")
+        if former:
+            self._controllers[former].pop(uid, None)
+            if not self._controllers[former]:
+                del self._controllers[former]
+        if owner:
+            self._controllers.setdefault(owner, {})[uid] = None
+            self._above_of[uid] = owner
+
+    def _count(self, pod: PodFacts, number: int) -> None:
+        if pod.owner:
+            sums = self._tallies.setdefault(pod.owner, [0, 0, 0])
+            sums[0] += number * pod.counts
+            sums[1] += number * (pod.counts and pod.ready)
+            sums[2] += number * (pod.look == "terminating")
+            if not any(sums):
+                del self._tallies[pod.owner]
 
     def _put_containers(self, uid: str, facts: PodFacts) -> None:
         keys = [f"{uid}/{container.name}" for container in facts.containers]
@@ -216,6 +270,10 @@ class Model:
             self._waiting.setdefault(f"node/{name}", {}).update(dict.fromkeys(self.related(uid, "runs")))
         elif kind == "Service" and self._services.get((namespace, name)) == uid:
             del self._services[(namespace, name)]
+        if kind == "Pod":
+            self._count(node["facts"], -1)
+        else:
+            self._put_controller(uid, "")
         self.graph.remove_node(uid)
         del self._objects[uid]
 

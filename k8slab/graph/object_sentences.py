@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from k8slab.graph.entries import OWNERS, node_status, service_address
+from k8slab.graph.layer_sentences import layer_sentences, refused_pods
 from k8slab.graph.pod_sentences import Sentence
+from k8slab.graph.resources import LAYER_KINDS
 from k8slab.mirror.changes import Change, Object
 from k8slab.mirror.lives import wish_of
 
@@ -19,6 +21,8 @@ def object_sentences(change: Change) -> Iterator[Sentence]:
         yield from _service(change)
     elif change.kind in OWNERS:
         yield from _owner(change)
+    elif change.kind in LAYER_KINDS:
+        yield from layer_sentences(change)
 
 
 def owner_words(obj: Object) -> str:
@@ -49,6 +53,9 @@ def _owner(change: Change) -> Iterator[Sentence]:
             yield Sentence(f"{who} from {had} to {wants}.")
         if _template(before) != _template(after):
             yield Sentence(f"{words} has a new Pod template.")
+        if obj["kind"] != "Deployment":
+            # A Deployment repeats what its ReplicaSet says.
+            yield from refused_pods(words, before, after)
 
 
 def _node(change: Change) -> Iterator[Sentence]:

@@ -108,6 +108,26 @@ def printed_status(pod: Object) -> tuple[str, int]:
     return reason, restarts
 
 
+def printed_ready(pod: Object) -> str:
+    """The READY column of `kubectl get pods`; it counts sidecars, which are init containers that go on."""
+    spec, status = pod.get("spec", {}), pod.get("status", {})
+    inits = {one["name"]: one for one in spec.get("initContainers") or ()}
+    sidecars = {name for name, one in inits.items() if one.get("restartPolicy") == "Always"}
+    conditions = {one.get("type"): one.get("status") for one in status.get("conditions") or ()}
+    ready, initialized = 0, True
+    for index, container in enumerate(status.get("initContainerStatuses") or ()):
+        sidecar = container.get("name") in sidecars
+        if _init_problem(container, sidecar, index, len(inits)):
+            initialized = False
+            break
+        over = (container.get("state") or {}).get("terminated") is not None
+        ready += bool(sidecar and container.get("ready") and not over)
+    if initialized or conditions.get("Initialized") == "True":
+        statuses = status.get("containerStatuses") or ()
+        ready += sum(bool(one.get("ready") and "running" in (one.get("state") or {})) for one in statuses)
+    return f"{ready}/{len(spec.get('containers') or ()) + len(sidecars)}"
+
+
 def _init_problem(container: Mapping[str, Any], sidecar: bool, index: int, total: int) -> str:
     """Why initialization is not past this init container; empty if it is."""
     state = container.get("state") or {}

@@ -189,7 +189,7 @@ class Story:
         uid = controller_of(pod)
         owner = model.object(uid)
         wants = wish_of(owner) if owner is not None else None
-        counting = sum(facts.counts for facts in model.pods_of(uid)) if owner is not None else 0
+        counting = model.tally(uid).counting if owner is not None else 0
         if owner is None or wants is None or counting <= wants or owner["kind"] == "DaemonSet":
             return ""
         return f"{owner['kind']} {owner['metadata']['name']} wants {wants} and had {counting}"
@@ -204,7 +204,7 @@ class Story:
         owner_uid = controller_of(pod)
         known = model.object(owner_uid)
         wants = wish_of(known) if known is not None else None
-        saw = sum(facts.counts for facts in model.pods_of(owner_uid))
+        saw = model.tally(owner_uid).counting
         if known is None or wants is None or saw >= wants or known["kind"] == "DaemonSet":
             self.say(moment, f"{owner} created {name}.", "plain", uid)
             return

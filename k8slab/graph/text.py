@@ -12,9 +12,16 @@ from k8slab.graph.looks import LOOKS
 Entry = dict[str, Any]
 
 
-def tree(scene: Scene) -> str:
-    """Everything the map shows, in words: one line a thing, indented under what holds it."""
-    lines = [*_head(scene), *_owners(scene), *_services(scene), *_nodes(scene), *_tail(scene)]
+def tree(scene: Scene, sentences: int | None = None) -> str:
+    """Everything the map shows, in words: one line a thing, indented under what holds it.
+
+    Args:
+        scene: what is shown.
+        sentences: how many of the story's last sentences; all there are if None.
+    """
+    parts = (_head, _owners, _services, _resources, _nodes)
+    lines = [line for part in parts for line in part(scene)]
+    lines += _tail(scene, sentences)
     return "\n".join(plain(line, 400) for line in lines)
 
 
@@ -26,9 +33,10 @@ def by_slot(entries: dict[str, Entry]) -> list[tuple[str, Entry]]:
 def badge_words(scene: Scene) -> str:
     """How fresh the picture is: `live`, or the state and for how long."""
     badge = scene["badge"]
+    note = f", {badge['note']}" if badge.get("note") else ""
     if badge["state"] == "live":
-        return "live"
-    return f"{badge['state']} for {max(0, scene['moment'] - badge['since']):.0f} s"
+        return f"live{note}"
+    return f"{badge['state']} for {max(0, scene['moment'] - badge['since']):.0f} s{note}"
 
 
 def pod_words(scene: Scene, pod: Entry) -> str:
@@ -55,6 +63,11 @@ def _head(scene: Scene) -> Iterator[str]:
     if scene["components"]:
         states = [f"{name} {entry['state']}" for name, entry in by_slot(scene["components"])]
         yield f"Control plane: {', '.join(states)}"
+    shown = scene.get("shown", {})
+    if shown and shown["pods"] != shown["of"]:
+        yield f"Showing {shown['pods']} of {shown['of']} Pods one by one"
+    for _, limit in by_slot(scene.get("limits", {})):
+        yield f"ResourceQuota {limit['name']}: {limit['text']}{', full' if limit['full'] else ''}"
 
 
 def owner_words(owner: Entry) -> str:
@@ -62,7 +75,9 @@ def owner_words(owner: Entry) -> str:
     words = f"wants {owner['wants']}, has {owner['has']}, ready {owner['ready']}"
     if owner["terminating"]:
         words += f", terminating {owner['terminating']}"
-    return words + (f" ({owner['note']})" if owner["note"] else "")
+    words += f" ({owner['note']})" if owner["note"] else ""
+    words += f", revision {owner['revision']}" if owner.get("revision") else ""
+    return "; ".join([words, *owner.get("badges", ())])
 
 
 def _owners(scene: Scene) -> Iterator[str]:
@@ -82,6 +97,8 @@ def _services(scene: Scene) -> Iterator[str]:
             words += f", selects {service['selector']}"
         words += f": {service['ready']} of {service['total']} ready"
         yield words + (f", {service['played']}" if service["played"] else "")
+        if service.get("hint"):
+            yield f"  {service['hint']}"
         for edge in scene["edges"].values():
             pod = scene["pods"].get(edge["pod"])
             if edge["service"] == uid and pod is not None:
@@ -91,25 +108,59 @@ def _services(scene: Scene) -> Iterator[str]:
                     "terminating": "sends no more to",
                 }
                 yield f"  {says[edge['state']]} {pod['name']}"
+        for mismatch in scene.get("mismatches", {}).values():
+            pod = scene["pods"].get(mismatch["pod"])
+            if mismatch["service"] == uid and pod is not None:
+                yield f"  ≠ {pod['name']}: {mismatch['why']}"
+
+
+def _resources(scene: Scene) -> Iterator[str]:
+    for uid, resource in by_slot(scene.get("resources", {})):
+        look = LOOKS.get(resource["look"])
+        words = [f"{resource['kind']} {resource['name']}: {resource['state']}", resource["note"]]
+        yield f"{f'{look.mark} ' if look else ''}{', '.join(filter(None, words))}"
+        for link in scene.get("links", {}).values():
+            target = scene["services"].get(link["to"]) or scene["resources"].get(link["to"])
+            if link["from"] == uid and target is not None:
+                kind = target.get("kind", "Service")
+                yield f"  {link['relation']} to {kind} {target['name']} {link['text']}".rstrip()
 
 
 def _nodes(scene: Scene) -> Iterator[str]:
     for uid, node in by_slot(scene["nodes"]):
         played = f", {node['played']}" if node["played"] else ""
         yield f"Node {node['name']}: {node['status']}{played}"
-        yield from _pods(scene, [pod for _, pod in by_slot(scene["pods"]) if pod["node"] == uid])
-    waiting = [pod for _, pod in by_slot(scene["pods"]) if pod["node"] not in scene["nodes"]]
-    if waiting:
+        yield from _pods(scene, [pair for pair in by_slot(scene["pods"]) if pair[1]["node"] == uid])
+        yield from _groups(scene, uid)
+    waiting = [pair for pair in by_slot(scene["pods"]) if pair[1]["node"] not in scene["nodes"]]
+    groups = list(_groups(scene, ""))
+    if waiting or groups:
         yield "Waiting for a node"
         yield from _pods(scene, waiting)
+        yield from groups
 
 
-def _pods(scene: Scene, pods: Iterable[Entry]) -> Iterator[str]:
-    for pod in pods:
+def _groups(scene: Scene, node: str) -> Iterator[str]:
+    for _, group in by_slot(scene.get("groups", {})):
+        if group["node"] == node:
+            looks = ", ".join(
+                f"{count} {LOOKS[look].word}" for look, count in group["looks"].items() if count
+            )
+            whose = f"{group['kind']} {group['name']}".strip()
+            yield f"  {LOOKS[group['look']].mark} ×{group['count']} Pods of {whose}: {looks}"
+
+
+def _pods(scene: Scene, pods: Iterable[tuple[str, Entry]]) -> Iterator[str]:
+    for uid, pod in pods:
         yield f"  {LOOKS[pod['look']].mark} {pod_words(scene, pod)}"
         if pod["look"] != "ghost":
             for container in pod["containers"]:
                 yield f"    container {container['name']}: {container['state']}"
+            for link in scene.get("links", {}).values():
+                resource = scene.get("resources", {}).get(link["to"])
+                if link["from"] == uid and resource is not None:
+                    words = f"{link['relation']} {resource['kind']} {resource['name']} {link['text']}"
+                    yield f"    {words.rstrip()}"
 
 
 def recovery_words(recovery: Entry) -> str:
@@ -121,10 +172,11 @@ def recovery_words(recovery: Entry) -> str:
     return f"{recovery['victim']} is replaced by {recovery['heir']}: {phases}; {healed}"
 
 
-def _tail(scene: Scene) -> Iterator[str]:
+def _tail(scene: Scene, sentences: int | None) -> Iterator[str]:
     if scene["recovery"]:
         yield f"Recovery: {recovery_words(scene['recovery'])}"
-    if scene["story"]:
+    story = scene["story"] if sentences is None else scene["story"][max(0, len(scene["story"]) - sentences) :]
+    if story:
         yield "What happened"
-        for entry in scene["story"]:
+        for entry in story:
             yield f"  {entry['text']}"

@@ -87,6 +87,15 @@ class StoppableApi(Api):
         super().__init__(api.kubeconfig, api.context)
         self.handles = Handles()
         self._connecting = threading.Lock()
+        self._read: tuple[int, ...] = ()
+
+    def renew(self) -> None:
+        """Read the kubeconfig again if it is another file than the one that was read.
+
+        Whoever makes a cluster anew (kind, say) writes another address and authority into it.
+        """
+        if self._read and self._read != self._signature():
+            self.reconnect()
 
     def cut(self) -> None:
         """End every request that is under way, from any thread, and drop what is idle."""
@@ -114,10 +123,18 @@ class StoppableApi(Api):
     def _connected(self) -> ApiConnection:
         with self._connecting:
             if self._connection is None:
+                self._read = self._signature()
                 pools = super()._connected().pool
                 pools.connection_pool_kw["maxsize"] = CONNECTIONS_KEPT
                 pools.pool_classes_by_scheme = _pool_classes(self.handles)
             return super()._connected()
+
+    def _signature(self) -> tuple[int, ...]:
+        try:
+            found = self.kubeconfig.stat()
+        except OSError:
+            return self._read  # it is being replaced: what is known holds until it is there again
+        return found.st_mtime_ns, found.st_ino, found.st_size
 
 
 def _pool_classes(handles: Handles) -> dict[str, type[HTTPConnectionPool]]:

@@ -8,7 +8,7 @@ takes them, for want of better.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,8 +26,9 @@ class Life:
 
     Args:
         uid, name, namespace: which Pod.
-        owner: uid of its controller; empty if none ever owned it.
+        owner: uid of its controller, or of the last that let it go; empty if none ever owned it.
         node: name of its node; empty before it is placed.
+        revision: the revision of its template, where its controller marks it (StatefulSet, DaemonSet).
         seen: when the mirror first heard of it.
         created, scheduled, started, ready, endpoint: the steps up; `started` is when all its containers had
             started, `endpoint` when an EndpointSlice first called it ready.
@@ -35,6 +36,7 @@ class Life:
         failed: when its phase became Failed.
         done: when its phase became Succeeded.
         gone: when it had left the API.
+        tenures: every change of its controller, as (moment, uid); uid is empty from when one let it go.
         turns: every change of its readiness, as (moment, ready).
         restarts: when a container was seen restarted.
         exact: whether it was watched from its creation on.
@@ -56,10 +58,12 @@ class Life:
     failed: float | None = None
     done: float | None = None
     gone: float | None = None
+    tenures: tuple[tuple[float, str], ...] = ()
     turns: tuple[tuple[float, bool], ...] = ()
     restarts: tuple[float, ...] = ()
     exact: bool = True
     missed_end: bool = False
+    revision: str = ""
 
     @property
     def left(self) -> float | None:
@@ -67,8 +71,17 @@ class Life:
         moments = [moment for moment in (self.deleted, self.failed, self.gone) if moment is not None]
         return min(moments, default=None)
 
+    def owner_at(self, moment: float) -> str:
+        """The uid of its controller at that moment; empty if it had none."""
+        index = bisect_right([since for since, _ in self.tenures], moment)
+        return self.tenures[index - 1][1] if index else ""
+
+    def counts_for(self, owner: str, moment: float) -> bool:
+        """Whether a controller counted it at that moment: it was its own, and had not left."""
+        return self.counts_at(moment) and self.owner_at(moment) == owner
+
     def counts_at(self, moment: float) -> bool:
-        """Whether its owner counted it at that moment."""
+        """Whether it had not left at that moment, whoever owned it."""
         ends = [end for end in (self.left, self.done) if end is not None]
         return self.created <= moment < min(ends, default=float("inf"))
 
@@ -85,7 +98,8 @@ class Lives:
         self._lives: OrderedDict[str, Life] = OrderedDict()
         self._owned: dict[str, dict[str, None]] = {}
         self._early_endpoints: OrderedDict[str, float] = OrderedDict()
-        self._wants: dict[str, list[tuple[float, int | None]]] = {}
+        self._wants: OrderedDict[str, list[tuple[float, int | None]]] = OrderedDict()
+        self._gone: deque[str] = deque()
 
     def __iter__(self) -> Iterator[Life]:
         return iter(list(self._lives.values()))
@@ -115,12 +129,18 @@ class Lives:
         elif change.kind == "EndpointSlice" and change.after is not None:
             for uid in ready_endpoints(change.after):
                 self._in_endpoints(uid, change.moment)
-        elif change.kind in WISHES:
-            wish = 0 if change.after is None else wish_of(change.after)
-            history = self._wants.setdefault(change.uid, [])
-            if not history or history[-1][1] != wish:
-                history.append((change.moment, wish))
-                del history[:-TURNS_KEPT]
+        elif change.kind in WISHES or change.kind == "Job":
+            self._apply_wish(change)
+
+    def _apply_wish(self, change: Change) -> None:
+        over = change.after is None or _is_over(change.after)
+        wish = 0 if over else wish_of(change.object)
+        history = self._wants.setdefault(change.uid, [])
+        if not history or history[-1][1] != wish:
+            history.append((change.moment, wish))
+            del history[:-TURNS_KEPT]
+        if len(self._wants) > LIVES_KEPT:
+            self._wants.popitem(last=False)
 
     def _apply_pod(self, change: Change) -> None:
         uid = change.uid
@@ -128,6 +148,7 @@ class Lives:
         if change.after is None:
             if life is not None and life.gone is None:
                 self._keep(replace(life, gone=change.moment, missed_end=change.listed))
+                self._gone.append(uid)
             return
         if life is None:
             life = _born(change)
@@ -149,17 +170,20 @@ class Lives:
         self._lives[life.uid] = life
         if life.owner:
             self._owned.setdefault(life.owner, {})[life.uid] = None
-        if len(self._lives) > LIVES_KEPT:
-            oldest = next((known for known in self._lives.values() if known.gone is not None), None)
-            if oldest is not None:
-                del self._lives[oldest.uid]
-                self._owned.get(oldest.owner, {}).pop(oldest.uid, None)
+        if len(self._lives) > LIVES_KEPT and self._gone:
+            oldest = self._lives.pop(self._gone.popleft())
+            for _, owner in oldest.tenures:
+                owned = self._owned.get(owner, {})
+                owned.pop(oldest.uid, None)
+                if not owned:
+                    self._owned.pop(owner, None)
 
 
 def _born(change: Change) -> Life:
     pod = change.object
     metadata = pod["metadata"]
     created = epoch(metadata.get("creationTimestamp"))
+    born = created if change.listed and created is not None else change.moment
     return Life(
         uid=change.uid,
         name=str(metadata["name"]),
@@ -167,8 +191,10 @@ def _born(change: Change) -> Life:
         owner=controller_of(pod),
         node="",
         seen=change.moment,
-        created=created if change.listed and created is not None else change.moment,
+        created=born,
+        tenures=((born, controller_of(pod)),),
         exact=not change.listed,
+        revision=str((metadata.get("labels") or {}).get("controller-revision-hash", "")),
     )
 
 
@@ -178,8 +204,9 @@ def _grown(life: Life, change: Change) -> Life:
     # What was there at the first look happened earlier: the API's whole seconds are the best there is.
     first_look = change.listed and change.verb == "added"
     news: dict[str, Any] = {}
-    if not life.owner:
-        news["owner"] = controller_of(pod)
+    owner = controller_of(pod)
+    if owner != life.tenures[-1][1]:
+        news.update(owner=owner or life.owner, tenures=(*life.tenures, (moment, owner))[-TURNS_KEPT:])
     if life.scheduled is None and pod.get("spec", {}).get("nodeName"):
         at = _condition_time(status, "PodScheduled") if first_look else None
         news.update(node=str(pod["spec"]["nodeName"]), scheduled=at or moment)
@@ -218,6 +245,15 @@ def wish_of(owner: Object) -> int | None:
         replicas = owner.get("spec", {}).get("replicas")
         return 1 if replicas is None else int(replicas)
     return None
+
+
+def _is_over(owner: Object) -> bool:
+    """Whether an object is a Job that makes no more Pods."""
+    if owner["kind"] != "Job":
+        return False
+    conditions = owner.get("status", {}).get("conditions") or ()
+    ends = {one.get("type") for one in conditions if one.get("status") == "True"}
+    return bool(ends & {"Complete", "Failed"}) or bool(owner.get("spec", {}).get("suspend"))
 
 
 def is_ready(pod: Object) -> bool:

@@ -33,6 +33,7 @@ DEFAULT_KINDS = (
     "statefulsets",
     "daemonsets",
     "jobs",
+    "cronjobs",
 )
 """What the map draws without layers."""
 
@@ -95,11 +96,32 @@ class Mirror:
             self._verified = float("-inf")
             self._reflectors = tuple(self._reflector(plural) for plural in self._kinds)
             self._dispatcher.start()
-            for reflector in self._reflectors:
-                name = f"k8slab-mirror-{reflector.kind.plural}"
-                self._threads.append(threading.Thread(target=reflector.run, name=name, daemon=True))
-            for thread in self._threads:
-                thread.start()
+            self._run(self._reflectors)
+
+    def follow(self, kinds: Sequence[str]) -> None:
+        """Follow further kinds from now on; those that are followed already are passed over.
+
+        The store fills a moment later; `wait_synced` waits for that.
+
+        Args:
+            kinds: plural names, as in `cluster.api.KINDS`.
+        """
+        with self._changing:
+            fresh = tuple(plural for plural in dict.fromkeys(kinds) if plural not in self._kinds)
+            added = tuple(self._reflector(plural) for plural in fresh)
+            self._kinds += fresh
+            if self._threads:
+                self._reflectors += added
+                self._run(added)
+
+    def _run(self, reflectors: Sequence[Reflector]) -> None:
+        threads = [
+            threading.Thread(target=each.run, name=f"k8slab-mirror-{each.kind.plural}", daemon=True)
+            for each in reflectors
+        ]
+        self._threads += threads
+        for thread in threads:
+            thread.start()
 
     def stop(self) -> None:
         """Follow no more: afterwards no thread and no connection of the mirror is left; at most 2 s.
@@ -164,15 +186,18 @@ class Mirror:
         """How well the cluster is followed, now."""
         now = time.time()
         kinds = tuple(reflector.status() for reflector in self._reflectors)
-        readable = [kind for kind in kinds if kind.state != "forbidden"]
-        lost = [kind for kind in readable if kind.state != "live"]
+        followed = bool(self._threads)
+        # What may not be read any more, and is still shown, is not fresh.
+        readable = [kind for kind in kinds if kind.state != "forbidden" or kind.synced]
+        lost = [kind for kind in readable if kind.state != "live" and not _is_beginning(kind, kinds, now)]
         heard = max((kind.last_event for kind in kinds), default=0)
-        since = min((kind.since for kind in lost or kinds), default=now)
+        since = max((kind.since for kind in kinds if kind.state == "live"), default=now)
         state: MirrorState = "live"
-        if lost or not kinds:
-            state = "stale" if now - since >= STALE_AFTER else "reconnecting"
+        if lost or not followed:
+            since = min((kind.since for kind in lost), default=heard or now)
+            state = "reconnecting" if followed and now - since < STALE_AFTER else "stale"
         elif not readable:
-            state = "forbidden"
+            state, since = "forbidden", max((kind.since for kind in kinds), default=now)
         return MirrorStatus(
             synced=bool(readable) and all(kind.synced for kind in readable),
             state=state,
@@ -181,18 +206,21 @@ class Mirror:
             reconnects=sum(kind.reconnects for kind in kinds),
             relists=sum(kind.relists for kind in kinds),
             replaced=self._replaced,
-            message=self._message(kinds),
+            message=self._message(kinds, followed),
             kinds=kinds,
         )
 
-    def _message(self, kinds: Sequence[KindStatus]) -> str:
-        refused = [f"{kind.kind} ({kind.detail})" for kind in kinds if kind.state == "forbidden"]
-        if refused:
-            return f"The API server does not let this user see: {'; '.join(refused)}."
-        if self._replaced:
-            return "This is another cluster than before at the same address: everything was read anew."
+    def _message(self, kinds: Sequence[KindStatus], followed: bool) -> str:
+        if not followed:
+            return "The cluster is not followed now."
         lost = [kind.detail for kind in kinds if kind.state == "reconnecting" and kind.detail]
-        return f"No connection to the API server ({lost[0]})." if lost else ""
+        if lost:
+            return f"No connection to the API server ({lost[0]})."
+        refused = [f"{kind.kind} ({kind.detail})" for kind in kinds if kind.state == "forbidden"]
+        said = [f"The API server does not let this user see: {'; '.join(refused)}."] if refused else []
+        if self._replaced:
+            said.append("This is another cluster than before at the same address: everything was read anew.")
+        return " ".join(said)
 
     def _reflector(self, plural: str) -> Reflector:
         return Reflector(
@@ -212,6 +240,7 @@ class Mirror:
             if self._verified > failed:
                 return
             asked = self._clock.monotonic()
+            self._api.renew()
             identity = self._identity()
             self._verified = asked
             if identity and self._cluster and identity != self._cluster:
@@ -219,6 +248,7 @@ class Mirror:
                 for reflector in self._reflectors:
                     reflector.distrust()
                 self.store.clear(self._clock.now())
+                self._api.cut()  # whoever still hears the cluster that was there before
             self._cluster = identity or self._cluster
 
     def _identity(self) -> str:
@@ -236,3 +266,9 @@ class Mirror:
             raise RequestEnded(outcome_of_status(response.status, body, None, "get"))
         namespace: dict[str, Any] = json.loads(body)
         return str(namespace["metadata"]["uid"])
+
+
+def _is_beginning(kind: KindStatus, kinds: Sequence[KindStatus], now: float) -> bool:
+    """Whether a kind was begun while others were live, and its first list is only on its way."""
+    untried = not kind.last_event and not kind.reconnects and now - kind.since < STALE_AFTER
+    return untried and any(each.state == "live" and each.since <= kind.since for each in kinds)

@@ -4,6 +4,7 @@
     silent       nothing for the read timeout: the same, but the connection is no longer trusted
     broken       reset or truncated: the same
     refused      nobody listens: ask again every few seconds, which costs no server anything
+    untrusted    TLS did not come about (another authority, say): read the kubeconfig again, then pause
     expired      410, as HTTP status or in the stream: list again
     unauthorized 401: read the kubeconfig again once, then pause
     forbidden    403: ask again; if it stays so, say which verb, and ask again slowly (an API server
@@ -14,6 +15,8 @@
 The pauses are client-go's (tools/cache/reflector.go): 0.8 s doubling up to 30 s, jittered up
 to twice that, and from the start again after two minutes without a failure. Each row counts for
 itself: a server that starts again goes through several, and is not made to wait for all of them.
+A watch that brought news for ten seconds before it ended was healthy enough to begin anew, too:
+even if that goes on for ever it is six requests a minute.
 """
 
 from __future__ import annotations
@@ -26,7 +29,16 @@ from typing import Literal
 from k8slab.errors import ApiError
 
 OutcomeKind = Literal[
-    "ended", "silent", "broken", "refused", "expired", "unauthorized", "forbidden", "throttled", "failed"
+    "ended",
+    "silent",
+    "broken",
+    "refused",
+    "untrusted",
+    "expired",
+    "unauthorized",
+    "forbidden",
+    "throttled",
+    "failed",
 ]
 
 FIRST_PAUSE = 0.8
@@ -40,6 +52,9 @@ PATIENT_AFTER = 5
 """Refusals in a row after which one asks only every half minute."""
 
 SHORT_WATCH = 1.0
+GOOD_WATCH = 10.0
+"""Seconds after which a watch that brought news has made up for earlier failures of its kind."""
+
 RELIST_AFTER = 3
 """Watches in a row that failed without an event before the reflector stops trusting its version."""
 
@@ -141,6 +156,8 @@ class Policy:
             return Decision(0, healthy=True)
         if now - self.last_failure >= HEALTHY_AFTER:
             self.failures.clear()
+        if progress and seconds >= GOOD_WATCH:
+            del self.failures[kind]
         times = self.failures[kind]
         pause = self._pause(min(times, 1) if kind == "refused" else times)
         self.failures[kind] += 1
@@ -150,11 +167,13 @@ class Policy:
         match kind:
             case "expired":
                 self.fruitless = 0
-                return Decision(pause if times else 0, relist=True, healthy=not times)
+                return Decision(pause if times else 0, relist=True, verify=True, healthy=not times)
             case "refused":
                 return Decision(pause, relist=relist, verify=True)
             case "silent" | "broken":
                 return Decision(pause if times else 0, relist=relist, verify=True)
+            case "untrusted":
+                return Decision(pause if times else 0, relist=relist, reload=True, verify=True)
             case "unauthorized":
                 return Decision(pause if times else 0, reload=True)
             case "forbidden":
@@ -163,7 +182,7 @@ class Policy:
             case "throttled":
                 return Decision(max(pause, outcome.retry_after))
             case _:
-                return Decision(pause, relist=relist)
+                return Decision(pause, relist=relist, verify=relist)
 
     @property
     def forbidden(self) -> bool:

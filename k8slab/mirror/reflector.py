@@ -19,7 +19,7 @@ import urllib3
 from k8slab.cluster.api import PAGE_SIZE, Kind
 from k8slab.errors import LabError
 from k8slab.mirror.changes import Verb
-from k8slab.mirror.outcomes import Outcome, Policy, outcome_of_event, outcome_of_status
+from k8slab.mirror.outcomes import FIRST_PAUSE, Outcome, Policy, outcome_of_event, outcome_of_status
 from k8slab.mirror.status import Clock, ConnectionState, KindStatus
 from k8slab.mirror.store import Store
 
@@ -104,6 +104,7 @@ class Reflector:
         self._policy = Policy(self._chance)
         self._version: str | None = None
         self._doubts = 0
+        self._settled = 0
         self._doubted_since: float | None = self._clock.monotonic()
         self._progress = False
         self._opened = 0.0
@@ -130,7 +131,6 @@ class Reflector:
     def distrust(self) -> None:
         """List again with the next request: what is known may belong to another cluster."""
         self._doubts += 1
-        self._version = None
         self.synced.clear()
 
     def hurry(self) -> None:
@@ -141,19 +141,24 @@ class Reflector:
         """Follow the kind until `stopping` is set."""
         while not self._stopping.is_set():
             self._progress, self._opened = False, self._clock.monotonic()
-            outcome = self._attempt()
+            outcome = self._outcome()
             if outcome is None or self._stopping.is_set():
                 continue
-            self._act_on(outcome)
+            try:
+                self._act_on(outcome)
+            except Exception as error:
+                log.exception("the reflector of %s failed", self.kind.plural)
+                self._lose("reconnecting", f"{type(error).__name__}: {error}"[:200])
+                self._clock.wait(self._hurried, FIRST_PAUSE)
 
-    def _attempt(self) -> Outcome | None:
-        """One list or one watch; None after a complete list."""
+    def _outcome(self) -> Outcome | None:
+        """How one list or one watch ended; None after a complete list."""
         try:
             if self._doubted_since is not None:
                 self._verify(self._doubted_since)
                 self._doubted_since = None
             version = self._version
-            if version is None:
+            if version is None or self._settled != self._doubts:
                 self._version = self._list()
                 return None
             self._watch(version)
@@ -162,6 +167,8 @@ class Reflector:
             return end.outcome
         except urllib3.exceptions.NewConnectionError as error:
             return Outcome("refused", f"connection: {error}"[:200])
+        except urllib3.exceptions.SSLError as error:
+            return Outcome("untrusted", f"connection: {error}"[:200])
         except urllib3.exceptions.TimeoutError as error:
             return Outcome("silent", f"no answer in time: {error}"[:200])
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -177,9 +184,7 @@ class Reflector:
         now = self._clock.monotonic()
         decision = self._policy.decide(outcome, self._progress, now - self._opened, now)
         if not decision.healthy:
-            self._reconnects += 1
-            self._detail = outcome.detail
-            self._enter("forbidden" if self._policy.forbidden else "reconnecting")
+            self._lose("forbidden" if self._policy.forbidden else "reconnecting", outcome.detail)
         if decision.relist:
             self._version = None
         if decision.verify:
@@ -190,18 +195,20 @@ class Reflector:
             self._hurried.clear()
             self._policy = Policy(self._chance)
 
-    def _enter(self, state: ConnectionState) -> None:
+    def _lose(self, state: ConnectionState, detail: str) -> None:
+        self._reconnects += 1
+        self._detail = detail
         if state != self._state:
-            self._state = state
-            lost = state == "reconnecting" and self._heard
-            self._since = self._heard if lost else self._clock.now()
+            # The picture was right as long as the server was heard, however late its silence is noticed.
+            self._state, self._since = state, self._heard or self._clock.now()
 
     def _heard_something(self) -> None:
         self._heard = self._clock.now()
-        self._enter("live")
+        if self._state != "live":
+            self._state, self._since = "live", self._heard
 
-    def _list(self) -> str | None:
-        """Fill the store from a complete list; returns its version, or None if it is in doubt already."""
+    def _list(self) -> str:
+        """Fill the store from a complete list; returns its version."""
         doubts = self._doubts
         objects: list[dict[str, Any]] = []
         query = {"limit": str(PAGE_SIZE)}
@@ -222,9 +229,10 @@ class Reflector:
             self._lists += 1
             self._store.replace(self.kind.kind, objects, self._clock.now())
             self._heard_something()
-            if doubts != self._doubts:
-                return None
-            self.synced.set()
+            # A doubt that came meanwhile stays: the list may be of the cluster that was there before.
+            self._settled = doubts
+            if doubts == self._doubts:
+                self.synced.set()
             return str(metadata["resourceVersion"])
 
     def _watch(self, version: str) -> None:
@@ -282,6 +290,8 @@ class Reflector:
         if verb is not None:
             if "uid" not in metadata:
                 raise ValueError(f"an event of type {kind} carries an object without uid")
+            if self._settled != self._doubts:
+                raise RequestEnded(Outcome("expired", "another cluster answers"))
             self._store.apply(self.kind.kind, verb, obj, self._clock.now())
         if self._version is not None and (_later(version, self._version) or not version.isdigit()):
             self._progress = self._progress or version != self._version

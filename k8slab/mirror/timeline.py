@@ -6,20 +6,19 @@ objects as they were before its first change, so that a replay starts from the s
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from k8slab.errors import LabError
-from k8slab.mirror.changes import Change, Object
+from k8slab.mirror.changes import Change
 from k8slab.mirror.lives import Life, Lives
+from k8slab.mirror.recording import About, Act, Freshness, Recording, merged
 from k8slab.mirror.stopwatch import Recovery, recovery
 
 CHANGES_KEPT = 10_000
+NOTES_KEPT = 1_000
+"""Of what is no change: acts of the learner, and how fresh the picture was."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,9 @@ class Timeline:
     def __init__(self, limit: int = CHANGES_KEPT) -> None:
         self._lock = threading.Lock()
         self._changes: deque[Change] = deque(maxlen=limit)
+        self._base: dict[str, Change] = {}
+        self._dropped: deque[float] = deque(maxlen=CHANGES_KEPT)
+        self._notes: deque[Act | Freshness] = deque(maxlen=NOTES_KEPT)
         self._lives = Lives()
         self.count = 0
         """Changes recorded, those dropped since included."""
@@ -57,6 +59,8 @@ class Timeline:
         """Keep one change."""
         with self._lock:
             self.count += 1
+            if len(self._changes) == self._changes.maxlen:
+                self._drop_oldest()
             self._changes.append(change)
             self._lives.apply(change)
 
@@ -104,33 +108,81 @@ class Timeline:
             pods = self._lives.of_owner(owner)
             moments = {moment for moment, _ in self._lives.wishes(owner)}
             for life in pods:
-                ends = (life.created, life.left, life.done, *(moment for moment, _ in life.turns))
+                turns = (*life.turns, *life.tenures)
+                ends = (life.created, life.left, life.done, *(moment for moment, _ in turns))
                 moments |= {moment for moment in ends if moment is not None}
             steps: list[Replicas] = []
             for moment in sorted(moments):
-                has = sum(life.counts_at(moment) for life in pods)
-                ready = sum(life.ready_at(moment) for life in pods)
+                mine = [life for life in pods if life.counts_for(owner, moment)]
+                has, ready = len(mine), sum(life.ready_at(moment) for life in mine)
                 step = Replicas(moment, self._lives.wants(owner, moment), has, ready)
                 if not steps or replace(step, moment=steps[-1].moment) != steps[-1]:
                     steps.append(step)
             return steps
 
+    def announce(self, verb: str, uid: str, moment: float) -> None:
+        """Keep that the learner was about to do something, so that a replay can say "you" as well.
+
+        Args:
+            verb: `delete` or `crash`.
+            uid: the Pod's.
+            moment: when, in epoch seconds.
+        """
+        with self._lock:
+            self._notes.append(Act(moment, verb, uid))
+
+    def freshness(self, state: str, since: float, moment: float, note: str = "") -> None:
+        """Keep how fresh the picture was from `moment` on; the same as before is kept once.
+
+        Args:
+            state: `live`, `reconnecting` or `stale`.
+            since: since when, in epoch seconds.
+            moment: when that was noticed, in epoch seconds.
+            note: one sentence more, or nothing.
+        """
+        with self._lock:
+            last = next((one for one in reversed(self._notes) if isinstance(one, Freshness)), None)
+            if last is None or (last.state, last.note) != (state, note):
+                self._notes.append(Freshness(moment, state, since, note))
+
+    def recording(self, about: About) -> Recording:
+        """What happened from `about.since` to `about.until`, and what was there before.
+
+        Of namespaces other than `about.namespace` only the control plane's Pods are taken.
+
+        Args:
+            about: what the recording is of.
+        """
+        with self._lock:
+            present, changes, notes = dict(self._base), list(self._changes), list(self._notes)
+            dropped = list(self._dropped)
+        until = about.until or float("inf")
+        taken: list[Change] = []
+        for change in changes:
+            if about.since <= change.moment <= until:
+                taken.append(change)
+            elif change.moment < about.since:
+                _follow(present, change)
+        taken = [one for one in taken if _belongs(one, about.namespace)]
+        start = max(about.since, dropped[-1] if dropped else 0.0) or (taken[0].moment if taken else 0.0)
+        baseline = tuple(
+            Change(start, each.kind, "added", None, each.after, listed=True)
+            for each in present.values()
+            if _belongs(each, about.namespace)
+        )
+        before = [one for one in notes if isinstance(one, Freshness) and one.moment < start][-1:]
+        during = [one for one in notes if start <= one.moment <= until]
+        missing = sum(moment >= about.since for moment in dropped)
+        entries = tuple(merged(taken, [*before, *during]))
+        return Recording(replace(about, since=start, missing=missing), baseline, entries)
+
     def save(self, path: Path) -> None:
-        """Write the changes as JSON lines; the same changes give the same bytes.
+        """Write what is kept as JSON lines; the same changes give the same bytes.
 
         Args:
             path: the file; an older one is replaced.
         """
-        with path.open("w", encoding="utf-8") as file:
-            for change in with_baseline(self.changes()):
-                line = {
-                    "moment": change.moment,
-                    "kind": change.kind,
-                    "verb": change.verb,
-                    "listed": change.listed,
-                    "object": change.object,
-                }
-                file.write(json.dumps(line, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n")
+        self.recording(About()).save(path)
 
     @staticmethod
     def load(path: Path) -> Timeline:
@@ -139,42 +191,38 @@ class Timeline:
         Raises:
             LabError: the file is no saved timeline.
         """
+        return Timeline.of(Recording.load(path))
+
+    @staticmethod
+    def of(recording: Recording) -> Timeline:
+        """The timeline of a recording."""
         timeline = Timeline()
-        with path.open(encoding="utf-8") as file:
-            for change in _read(path, file):
-                timeline.record(change)
+        for entry in (*recording.baseline, *recording.entries):
+            if isinstance(entry, Change):
+                timeline.record(entry)
+            elif isinstance(entry, Act):
+                timeline.announce(entry.verb, entry.uid, entry.moment)
+            else:
+                timeline.freshness(entry.state, entry.since, entry.moment, entry.note)
         return timeline
 
-
-def with_baseline(changes: Iterable[Change]) -> Iterator[Change]:
-    """The changes, preceded by what was there before the first of them, as `added`."""
-    kept = list(changes)
-    seen: set[str] = set()
-    for change in kept:
-        if change.uid not in seen and change.before is not None:
-            yield Change(kept[0].moment, change.kind, "added", None, change.before, listed=True)
-        seen.add(change.uid)
-    yield from kept
+    def _drop_oldest(self) -> None:
+        """Let the oldest change become part of what was there before."""
+        oldest = self._changes.popleft()
+        self._dropped.append(oldest.moment)
+        _follow(self._base, oldest)
 
 
-def _read(path: Path, lines: Iterable[str]) -> Iterator[Change]:
-    present: dict[str, Object] = {}
-    for number, line in enumerate(lines, 1):
-        try:
-            entry: dict[str, Any] = json.loads(line)
-            obj, verb = entry["object"], entry["verb"]
-            uid = str(obj["metadata"]["uid"])
-            before = present.pop(uid, None)
-            if verb == "deleted":
-                before = obj
-            else:
-                present[uid] = obj
-            after = None if verb == "deleted" else obj
-            moment, listed = float(entry["moment"]), bool(entry["listed"])
-            change = Change(moment, str(entry["kind"]), verb, before, after, listed)
-        except (ValueError, KeyError, TypeError) as error:
-            raise LabError(
-                f"Line {number} of {path} is no change of a timeline ({type(error).__name__}: {error}).",
-                "Give a file that `Timeline.save` wrote.",
-            ) from error
-        yield change
+def _follow(present: dict[str, Change], change: Change) -> None:
+    """Take a change into what is there: by uid, the change that brought its newest version."""
+    if change.after is None:
+        present.pop(change.uid, None)
+    else:
+        present[change.uid] = change
+
+
+def _belongs(change: Change, namespace: str) -> bool:
+    """Whether a change is of a namespace, the cluster or the control plane; all are if none is named."""
+    where = change.object["metadata"].get("namespace", "")
+    control_plane = where == "kube-system" and change.kind == "Pod"
+    return not namespace or control_plane or where in ("", namespace)

@@ -1,20 +1,20 @@
-"""What a learner can do to a Pod, each with the kubectl line that does the same."""
+"""What a learner can do to a Pod, each with the kubectl line that does the same; and what buttons do."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from typing import Any
 
 import yaml
 
 from k8slab.answers import Table
 from k8slab.cluster.api import KINDS
 from k8slab.errors import ApiError, ConflictError, GuardError, LabError, NotFoundError
-from k8slab.mirror.changes import epoch
 from k8slab.mirror.slimming import slim
+from k8slab.session.events import events_table
+from k8slab.session.object_actions import ObjectActions
 from k8slab.session.plain_words import in_plain_words
-from k8slab.session.pods import PodRow, age_of, row_of
+from k8slab.session.pods import PodRow, row_of
 from k8slab.session.session import Session
 
 DEMO_IMAGE = "k8slab/demo"
@@ -92,7 +92,7 @@ class PodActions:
         lines = {
             "kill": f"delete pod {name}",
             "force_kill": f"delete pod {name} --grace-period=0 --force",
-            "logs": f"logs {name}",
+            "logs": f"logs {name}" + (f" -c {shlex.quote(container)}" if container else ""),
             "events": f"events --for pod/{name}",
             "yaml": f"get pod {name} -o yaml",
         }
@@ -117,19 +117,7 @@ class PodActions:
     def events_of(self, uid: str = "") -> Table:
         """The events of the namespace, oldest first; only those about one object if its uid is given."""
         events, _ = self._session.api.list("events", self._session.namespace)
-        chosen = [each for each in events if not uid or each["involvedObject"].get("uid") == uid]
-        chosen.sort(key=_moment)
-        rows = tuple(
-            (
-                age_of(_moment(each)),
-                str(each.get("type", "")),
-                str(each.get("reason", "")),
-                f"{each['involvedObject'].get('kind', '').lower()}/{each['involvedObject'].get('name', '')}",
-                str(each.get("message", "")),
-            )
-            for each in chosen
-        )
-        return Table(("LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"), rows, empty="No events.")
+        return events_table(each for each in events if not uid or each["involvedObject"].get("uid") == uid)
 
     def yaml_of(self, pod: PodRow) -> str:
         """The Pod as YAML, without what only machines read."""
@@ -146,6 +134,10 @@ class PodActions:
         if pod is None:
             raise LabError("That Pod is gone.", "Choose another.")
         return row_of(pod)
+
+    def knows(self, uid: str) -> bool:
+        """Whether there is a Pod with that uid."""
+        return self._session.mirror.store.by_uid("Pod", uid) is not None
 
     def _container(self, pod: PodRow, container: str) -> str:
         if container and container not in pod.containers:
@@ -177,13 +169,23 @@ class ButtonActions:
     """What buttons do: the same actions, by uid, answering with text.
 
     Args:
-        actions: what is done.
+        actions: what is done to Pods.
         announce: told uid and verb before anything is done to a Pod.
+        objects: what is done to everything else.
+        set_layer: draws a layer of the map, or draws it no more.
     """
 
-    def __init__(self, actions: PodActions, announce: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        actions: PodActions,
+        announce: Callable[[str, str], None],
+        objects: ObjectActions,
+        set_layer: Callable[[str, bool], None],
+    ) -> None:
         self._actions = actions
         self._announce = announce
+        self._objects = objects
+        self._set_layer = set_layer
 
     @in_plain_words
     def kill(self, uid: str) -> str:
@@ -207,30 +209,41 @@ class ButtonActions:
         return self._actions.crash_container(pod, container)
 
     @in_plain_words
-    def logs(self, uid: str) -> str:
-        """The logs of a Pod's containers."""
-        return self._actions.logs_of(self._actions.by_uid(uid))
+    def act(self, verb: str, uid: str, value: str) -> str:
+        """Change something that is no Pod."""
+        return self._objects.act(verb, uid, value)
+
+    @in_plain_words
+    def logs(self, uid: str, container: str = "") -> str:
+        """The logs of a Pod's containers, or of one."""
+        return self._actions.logs_of(self._actions.by_uid(uid), container)
 
     @in_plain_words
     def events(self, uid: str) -> str:
-        """The events that name a Pod."""
-        return repr(self._actions.events_of(uid))
+        """The events that name an object."""
+        if self._actions.knows(uid):
+            return repr(self._actions.events_of(uid))
+        return repr(self._objects.events_of(uid))
 
     @in_plain_words
     def yaml(self, uid: str) -> str:
-        """The Pod as YAML."""
-        return self._actions.yaml_of(self._actions.by_uid(uid))
+        """The object as YAML; of a Secret the keys alone."""
+        if self._actions.knows(uid):
+            return self._actions.yaml_of(self._actions.by_uid(uid))
+        return self._objects.yaml_of(uid)
 
     @in_plain_words
-    def command(self, uid: str, verb: str) -> str:
-        """The kubectl line that does the same as the verb."""
-        return self._actions.line(self._actions.by_uid(uid), verb)
+    def command(self, uid: str, verb: str, container: str = "", value: str = "") -> str:
+        """The line that does the same as the verb."""
+        if self._actions.knows(uid):
+            return self._actions.line(self._actions.by_uid(uid), verb, container)
+        return self._objects.line(verb, uid, value)
+
+    def set_layer(self, name: str, on: bool) -> str:
+        """Draw a layer of the map, or draw it no more."""
+        self._set_layer(name, on)
+        return f"the layer {name} is {'drawn' if on else 'drawn no more'}"
 
 
 def _gone(pod: PodRow) -> LabError:
     return LabError(f"The Pod {pod.name} that was seen is gone.", "Take another: lab.pods() lists them.")
-
-
-def _moment(event: dict[str, Any]) -> float:
-    times = (event.get("lastTimestamp"), event.get("eventTime"), event.get("firstTimestamp"))
-    return next((epoch(each) or 0.0 for each in times if each), 0.0)

@@ -10,7 +10,7 @@ from typing import overload
 from k8slab.answers import Table
 from k8slab.cluster.api import KINDS, Api
 from k8slab.errors import LabError, NotFoundError
-from k8slab.graph.pod_facts import pod_facts
+from k8slab.graph.pod_facts import pod_facts, printed_ready
 from k8slab.mirror.changes import Object, epoch
 
 COLUMNS = ("NAME", "READY", "STATUS", "RESTARTS", "AGE", "IP", "NODE")
@@ -162,12 +162,11 @@ def _wants_pods(api: Api, namespace: str) -> bool:
 def row_of(pod: Object) -> PodRow:
     """The row of one Pod."""
     facts, metadata = pod_facts(pod), pod["metadata"]
-    statuses = pod.get("status", {}).get("containerStatuses") or ()
     return PodRow(
         name=str(metadata["name"]),
         namespace=str(metadata["namespace"]),
         uid=str(metadata["uid"]),
-        ready=f"{sum(bool(one.get('ready')) for one in statuses)}/{len(pod['spec']['containers'])}",
+        ready=printed_ready(pod),
         status=facts.status,
         restarts=facts.restarts,
         age=age_of(epoch(metadata.get("creationTimestamp"))),

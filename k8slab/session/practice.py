@@ -1,11 +1,14 @@
-"""What a learner does in a chapter: predictions, exercises, the recap, and what was reached."""
+"""What a learner does in a chapter: predictions, exercises, recap, what was reached and is handed in."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from k8slab.answers import Text
 from k8slab.chapters.checks import CheckResult
 from k8slab.errors import LabError
 from k8slab.session.chapter_files import next_step
+from k8slab.session.exports import Exported
 from k8slab.session.judge import ExerciseRun, Judge, PredictionRun
 from k8slab.session.plain_words import in_plain_words
 from k8slab.session.recalling import RecapRun
@@ -49,6 +52,17 @@ class Practice:
         key = f"prediction {id}"
         self._judge.add(key, PredictionRun(prediction))
         return self._views.prediction(key)
+
+    @in_plain_words
+    def export(self, name: str = "") -> Exported:
+        """Write what happened since the last reset to a file: for homework, slides, a cluster-less class.
+
+        Args:
+            name: such as `lesson.html`, a page that replays it without a cluster, a kernel or a network, or
+                `lesson.jsonl`, the log; the chapter's name, as a page, in this folder if empty.
+        """
+        chapter = self._live().chapter
+        return self._views.export(Path(name or f"{chapter.name}.html"))
 
     @in_plain_words
     def exercise(self, id: str) -> Exercise:

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from k8slab.cluster.answering import away
-from k8slab.errors import ClusterStateError
+from k8slab.errors import ClusterStateError, LabError
+from k8slab.graph.replay import replay
+from k8slab.graph.resources import LAYERS
 from k8slab.graph.scene import SceneBuilder
 from k8slab.mirror.changes import Change
+from k8slab.mirror.recording import About, Recording
 from k8slab.session.session import Session
+
+SOON = 0.2
+"""Seconds between two such looks while something was asked for that is not here yet."""
 
 TICK = 1.0
 """Seconds between two looks at what changes without a change: how fresh the mirror is, ghosts that fade."""
 
-_VERBS = {"kill": "delete", "force_kill": "delete", "crash": "crash"}
+VERBS = {"kill": "delete", "force_kill": "delete", "crash": "crash"}
+"""What the buttons' verbs are called in announcements."""
 
 
 class LabScene:
@@ -41,9 +49,16 @@ class LabScene:
             backend_sentence(cluster.backend, cluster.isolation),
         )
         marks = {part: "played by k8slab" for part, sentence in words.items() if sentence}
-        self._make: Callable[[], SceneBuilder] = partial(SceneBuilder, *facts, marks)
-        self._builder = self._make()
-        self._badge: tuple[str, float] = ("reconnecting", time.time())
+        self._make: Callable[[Iterable[str]], SceneBuilder] = partial(SceneBuilder, *facts, marks)
+        self._about = About(facts[1], facts[0], facts[2], marks)
+        self._layers = dict.fromkeys(session.chapter.layers, True)
+        for name in self._layers:
+            session.mirror.follow(LAYERS[name])
+        self._builder = self._make(self._layers)
+        self._badge: tuple[str, float, str] = ("reconnecting", time.time(), "")
+        self._known: frozenset[str] = frozenset()
+        self._listed: frozenset[str] = frozenset()
+        self._waiting = True
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[], None]] = []
         self._stopping = threading.Event()
@@ -73,13 +88,45 @@ class LabScene:
 
     def announce(self, uid: str, verb: str) -> None:
         """Say that the learner is about to do something to a Pod: kill, force_kill or crash."""
-        self._builder.announce(_VERBS[verb], uid, time.time())
+        moment = time.time()
+        self._session.timeline.announce(VERBS[verb], uid, moment)
+        self._builder.announce(VERBS[verb], uid, moment)
+
+    def recording(self) -> Recording:
+        """What happened since the session began or was reset, and what was there before."""
+        layers = dict(self._layers)
+        about = replace(self._about, since=self._session.since, until=time.time(), layers=layers)
+        return self._session.timeline.recording(about)
+
+    def history(self) -> dict[str, Any]:
+        """The same as pictures, with the layers that are on: what the map plays as its history."""
+        return replay(self.recording())[0].as_json()
+
+    def set_layer(self, name: str, on: bool) -> None:
+        """Draw a layer of the map, or draw it no more; what it needs is followed from then on.
+
+        Args:
+            name: `ingress`, `volumes`, `configuration` or `limits`.
+            on: whether it is drawn.
+
+        Raises:
+            LabError: there is no such layer.
+        """
+        if name not in LAYERS:
+            raise LabError(f"The map has no layer {name!r}.", f"It has: {', '.join(LAYERS)}.")
+        if on:
+            self._session.mirror.follow(LAYERS[name])
+        self._layers[name] = on
+        self._builder.set_layer(name, on)
+        self._waiting = True
+        self._tell()
 
     def forget(self) -> None:
         """Begin anew with what is there now, as after a reset: no story, no recovery, no ghosts."""
         self._session.mirror.unlisten(self._heard)
-        self._builder = self._make()
+        self._builder = self._make([name for name, on in self._layers.items() if on])
         self._builder.set_badge(*self._badge)
+        self._builder.know(self._known)
         self._session.mirror.listen(self._heard)
         self._tell()
 
@@ -100,7 +147,7 @@ class LabScene:
             callback()
 
     def _tick(self) -> None:
-        while not self._stopping.wait(TICK):
+        while not self._stopping.wait(SOON if self._waiting else TICK):
             if self._look_at_mirror() or self._fading:
                 self._tell()
 
@@ -111,10 +158,19 @@ class LabScene:
         if state == "live" and self._is_cut_off():
             # An API server that has lost etcd keeps its watches open and has nothing to tell.
             state, since = "stale", self._badge[1] if self._badge[0] == "stale" else time.time()
+        listed = frozenset(kind.kind for kind in status.kinds if kind.synced)
+        self._waiting = any(not kind.synced and kind.state != "forbidden" for kind in status.kinds)
+        # What a list brought is told by another thread: believed whole only at the next look.
+        news = listed != self._listed or self._listed != self._known
+        self._known, self._listed = self._listed & listed, listed
+        if news:
+            self._waiting = True
+            self._builder.know(self._known)
         before = self._badge
-        self._badge = (state, since)
-        self._builder.set_badge(state, since)
-        return before != self._badge
+        self._badge = (state, since, status.message)
+        self._builder.set_badge(*self._badge)
+        self._session.timeline.freshness(state, since, time.time(), status.message)
+        return news or before != self._badge
 
     def _is_cut_off(self) -> bool:
         try:

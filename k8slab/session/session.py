@@ -91,11 +91,19 @@ class Session:
         answer_again(self.guard, progress or SilentProgress())
         labels = {"k8slab.dev/chapter": self.chapter.name}
         created = self.cluster.owned and self.guard.create_namespace(self.namespace, labels)
+        self.watch()
+        return created
+
+    def watch(self) -> None:
+        """Begin to follow the namespace as it is, and change nothing: what `start` ends with.
+
+        Raises:
+            WaitTimeoutError: the API server did not answer in time; the mirror goes on trying.
+        """
         self.mirror.listen(self.timeline.record)
         self.mirror.start()
         self.mirror.wait_synced()
         self.since = time.time()
-        return created
 
     def apply(self, documents: Sequence[Document], words: Sequence[str]) -> Completed:
         """Apply manifests through the guard, once the namespace can take Pods.

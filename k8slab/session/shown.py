@@ -263,11 +263,10 @@ class Traffic(Shown):
         return self._requests.by_pod
 
     def chart(self) -> Any:
-        """Answers by Pod, as a plotly figure of this moment."""
-        from k8slab.graph.traffic_figure import traffic_figure
+        """Where the requests went over time, as `lab.charts.requests()` shows it."""
+        from k8slab.session.charts import requests_shown
 
-        tally = self.tally()
-        return traffic_figure(tally.by_pod, tally.failed, tally.sentence)
+        return requests_shown(self.tally())
 
     def text(self) -> str:
         return repr(table(self.tally()))

@@ -33,6 +33,9 @@ _SHORT = {
     "ds": "daemonsets",
     "cj": "cronjobs",
     "ing": "ingresses",
+    "quota": "resourcequotas",
+    "hpa": "horizontalpodautoscalers",
+    "sc": "storageclasses",
 }
 _FOLDERS = {
     "nodes": "minions",

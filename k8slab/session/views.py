@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from k8slab.session.actions import ButtonActions, PodActions
 from k8slab.session.components import CONTROL_PLANE, Components, act, state_in_words
+from k8slab.session.exports import Exported, export
 from k8slab.session.judge import ExerciseRun, Judge, PredictionRun
+from k8slab.session.object_actions import ObjectActions
 from k8slab.session.reached import as_html, what_is_next
 from k8slab.session.recalling import RecapRun
 from k8slab.session.record_keeper import RecordKeeper
-from k8slab.session.scene_source import LabScene
+from k8slab.session.scene_source import VERBS, LabScene
 from k8slab.session.session import Session
 from k8slab.session.shown import (
     Exercise,
@@ -26,6 +29,9 @@ from k8slab.session.shown import (
     prediction_run,
 )
 from k8slab.traffic import Requests
+
+if TYPE_CHECKING:
+    from k8slab.session.charts import Charts
 
 WAITING = "Say first what you expect: the questions stand above."
 
@@ -43,6 +49,7 @@ class Views:
     def __init__(self, session: Session, actions: PodActions, judge: Judge, keeper: RecordKeeper) -> None:
         self._session = session
         self._actions = actions
+        self._objects = ObjectActions(session)
         self._judge = judge
         self._keeper = keeper
         self._lock = threading.RLock()
@@ -50,14 +57,21 @@ class Views:
         self._tell: dict[str, Callable[[], None]] = {}
         self._asked = ""
         self._traffic: dict[str, Requests] = {}
+        self._charts: Charts | None = None
         self._open: dict[str, Any] = {}
 
-    def map(self) -> Any:
-        """The live map; a new one closes the one before."""
+    def map(self, layers: Iterable[str] = ()) -> Any:
+        """The live map; a new one closes the one before.
+
+        Args:
+            layers: names of layers to switch on.
+        """
         from k8slab.widgets.live_map import LiveMap
 
-        key = self._key("map")
-        live_map = self._keep(key, LiveMap(self._source(), self._buttons(), key))
+        key, source = self._key("map"), self._source()
+        for name in layers:
+            source.set_layer(name, True)
+        live_map = self._keep(key, LiveMap(source, self._buttons(), key))
         self.arm()
         return live_map
 
@@ -82,17 +96,18 @@ class Views:
 
         return Graph(source.scene, make)
 
-    def timeline(self) -> Any:
-        """The lives of the Pods since the last reset, as a plotly figure."""
-        from k8slab.graph.timeline_figure import lives_figure
+    def charts(self) -> Charts:
+        """The charts of the lab."""
+        with self._lock:
+            if self._charts is None:
+                from k8slab.session.charts import Charts
 
-        session = self._session
-        lives = [
-            life
-            for life in session.timeline.lives(session.namespace)
-            if life.gone is None or life.gone >= session.since
-        ]
-        return lives_figure(lives, time.time(), f"{session.chapter.title}: lives of the Pods")
+                self._charts = Charts(self._session, lambda: dict(self._traffic))
+            return self._charts
+
+    def export(self, path: Path) -> Exported:
+        """Write what happened since the last reset, with the layers that are on."""
+        return export(self._source().recording(), path)
 
     def stopwatch(self) -> Stopwatch:
         """How long each phase of the latest healing took."""
@@ -243,6 +258,8 @@ class Views:
         """Let the map's story say that it was you."""
         if self._scene is not None:
             self._scene.announce(uid, verb)
+        else:
+            self._session.timeline.announce(VERBS[verb], uid, time.time())
 
     def close(self) -> None:
         """Close every widget and stop every thread; at most a few seconds. Safe to call twice."""
@@ -250,10 +267,13 @@ class Views:
         with self._lock:
             widgets, self._open = list(self._open.values()), {}
             scene, self._scene = self._scene, None
+            charts, self._charts = self._charts, None
         for widget in widgets:
             widget.close()
         if scene is not None:
             scene.close()
+        if charts is not None:
+            charts.close()
 
     def _prediction_view(self, key: str) -> Any:
         from k8slab.widgets.prediction_view import PredictionView
@@ -306,7 +326,8 @@ class Views:
             return self._scene
 
     def _buttons(self) -> ButtonActions:
-        return ButtonActions(self._actions, self.announce)
+        source, objects = self._source(), self._objects
+        return ButtonActions(self._actions, self.announce, objects, source.set_layer)
 
     def _key(self, what: str) -> str:
         return f"{what} of {self._session.cluster.name}/{self._session.namespace}"

@@ -63,6 +63,12 @@ def forget_open(key: str, widget: Any) -> None:
             del _open[key]
 
 
+def is_open(key: str, widget: Any) -> bool:
+    """Whether `widget` is the one that is open under `key`: no other has taken its place."""
+    with _guard:
+        return _open.get(key) is widget
+
+
 class Drawer:
     """A thread that does jobs in order; made by `take_drawer`."""
 

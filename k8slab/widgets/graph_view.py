@@ -19,6 +19,8 @@ from k8slab.widgets.map_requests import MapActions
 from k8slab.widgets.panel import Panel
 
 UPDATES_A_SECOND = 2.0
+LONGEST_WAIT = 3.0
+"""Seconds that a figure waits for its second view to speak; its script is loaded by then."""
 
 
 class GraphView(Panel):
@@ -51,6 +53,9 @@ class GraphView(Panel):
         self._kept = kernel_figure(figure_data(scene), figure_layout(scene))
         self._kept.adopt(self._drawer)
         self._kept.when_heard = self._mark
+        if self._kept.await_view():
+            # Another view of it has been there: should the new one not speak, it is taken to be there soon.
+            self._drawer.later(LONGEST_WAIT, self._kept.take_as_heard)
         self.figure = self._kept.widget
         self.kill_panel = KillPanel(self._source, self._actions, f"kill panel of {self._name}")
         self.at_close(self.kill_panel.close)

@@ -1,115 +1,26 @@
 // The live map: one view keeps its own copy of the scene, follows numbered changes, and asks when it sees a gap.
 // The browser never writes a synced trait: it sends requests {op, uid, request} and gets answers to them.
 
-const SECTIONS = new Set(["nodes", "owners", "services", "pods", "edges", "components"]);
-const MOST_ANIMATIONS = 10;
-const still = window.matchMedia?.("(prefers-reduced-motion: reduce)");
-let animations = 0;
-let serial = 0;
-
-function animate(node, frames, options) {
-  if (still?.matches || animations >= MOST_ANIMATIONS || !node.animate) return Promise.resolve();
-  animations += 1;
-  return node.animate(frames, options).finished.catch(() => {}).finally(() => { animations -= 1; });
-}
-
-/** Apply one difference to a scene, in place, as `patched` of k8slab.graph.difference does. */
-function applyChanges(scene, { set = {}, drop = {} }) {
-  for (const [name, keys] of Object.entries(drop)) {
-    if (name === "story") scene.story = scene.story.filter((line) => !keys.some((id) => String(id) === String(line.id)));
-    else for (const key of keys) if (scene[name]) delete scene[name][key];
-  }
-  for (const [name, values] of Object.entries(set)) {
-    if (SECTIONS.has(name)) scene[name] = { ...scene[name], ...values };
-    else if (name === "story") scene.story = [...scene.story, ...Object.values(values)];
-    else if (name === "scene") Object.assign(scene, values);
-  }
-}
-
-class Channel {
-  constructor(model, heard) {
-    this.model = model;
-    this.heard = heard;
-    this.pending = new Map();
-    this.direct = false;
-    this.listener = (message) => this.receive(message);
-    model.on("msg:custom", this.listener);
-  }
-
-  status() {
-    return this.model.widget_manager?.kernel?.status ?? "unknown";
-  }
-
-  receive(message) {
-    if (message.request !== undefined) {
-      const waiting = this.pending.get(message.request);
-      if (waiting) {
-        if (message.direct !== undefined) this.direct = message.direct;
-        waiting(message);
-      }
-    }
-    this.heard(message);
-  }
-
-  /** Ask the kernel; `told` hears within 50 ms where the request stands. */
-  ask(op, uid = "", more = {}, told = () => {}) {
-    const request = `${Date.now().toString(36)}-${(serial += 1)}-${Math.random().toString(36).slice(2, 8)}`;
-    const { promise, resolve } = Promise.withResolvers?.() ?? withResolvers();
-    const late = setTimeout(() => told(this.standing()), 25);
-    this.pending.set(request, (answer) => {
-      clearTimeout(late);
-      if (answer.state === "working") {
-        told("working");
-        return;
-      }
-      this.pending.delete(request);
-      resolve(answer);
-    });
-    this.model.send({ op, uid, request, ...more });
-    return promise;
-  }
-
-  standing() {
-    const status = this.status();
-    if (status === "dead" || status === "terminating") return "not sent: the kernel is not running";
-    if (status === "busy" && !this.direct) return "queued: a cell is running";
-    return "sent: waiting for the kernel";
-  }
-
-  close() {
-    this.model.off("msg:custom", this.listener);
-    this.pending.clear();
-  }
-}
-
-function withResolvers() {
-  const made = {};
-  made.promise = new Promise((resolve) => { made.resolve = resolve; });
-  return made;
-}
+const MEASURE = "k8slab-draw";
+const MEASURES_KEPT = 1000;
 
 class MapView {
   constructor(model, el) {
     this.model = model;
+    this.el = el;
     this.root = html("div", "k8slab-map", "", { role: "group", "aria-label": "Live map of the cluster" });
     el.append(this.root);
     this.panels = buildPanels(this.root);
-    this.svg = make("svg", { class: "k8-drawing", role: "group", "aria-label": "Services, nodes and Pods" });
-    this.desc = make("desc");
-    this.arrow = `k8-arrow-${(serial += 1)}`;
-    const defs = make("defs", {}, make("marker", { id: this.arrow, viewBox: "0 0 8 8", refX: 6, refY: 4, markerWidth: 8,
-      markerHeight: 8, orient: "auto" }, make("path", { d: "M0 0L8 4L0 8z", class: "k8-arrow-head" })));
-    this.layers = {};
-    this.svg.append(this.desc, defs);
-    for (const name of ["frame", "nodes", "edges", "services", "heirs", "pods", "ends"]) {
-      this.svg.append(this.layers[name] = make("g", { class: `k8-layer-${name}` }));
-    }
-    this.panels.stage.append(this.svg);
-    this.groups = { nodes: new Map(), services: new Map(), pods: new Map() };
-    this.kept = {};
+    this.news = new News();
+    this.past = null;
     this.link = "live";
     this.channel = new Channel(model, (message) => this.hear(message));
-    this.toolbar = new Toolbar(this.panels.stage, (...args) => this.channel.ask(...args), (uid, focus) => this.closed(uid, focus));
+    this.picture = new Picture(this);
+    this.world = this.picture.world;
+    this.viewport = new Viewport(this.root, this.panels.canvas, this.world, () => this.zoomed());
+    this.menu = new Menu(this, this.panels.tools);
+    this.keys = new Keys(this);
+    this.toolbar = new Toolbar(this.panels.canvas, (...args) => this.channel.ask(...args), (uid, focus) => this.closed(uid, focus));
     this.load(model.get("snapshot") ?? {});
     this.observe();
     this.hello();
@@ -121,25 +32,45 @@ class MapView {
       if ((picture.seq ?? 0) > this.seq) this.load(picture);
     };
     this.model.on("change:snapshot", this.snapshotChanged);
-    this.resize = new ResizeObserver(() => this.draw());
+    this.resize = new ResizeObserver(() => this.measure());
+    this.panelResize = new ResizeObserver(() => this.wide && !this.full && setFullWidth(this.root, true));
     this.resize.observe(this.root);
+    this.resize.observe(this.panels.canvas);
     this.tick = setInterval(() => this.second(), 1000);
-    this.root.addEventListener("keydown", (event) => this.key(event));
-    this.svg.addEventListener("click", (event) => this.clicked(event));
+    this.root.addEventListener("focusin", (event) => { // a listener of its own would make the drawing a stop of Tab
+      const pod = event.target.closest?.(".k8-pod");
+      if (pod) this.picture.stopAt(pod.dataset.uid);
+    });
+    this.root.addEventListener("click", (event) => this.clicked(event));
     for (const [name, on] of [["pointerover", true], ["pointerout", false]]) {
-      this.svg.addEventListener(name, (event) => this.hover(event, on));
+      this.world.addEventListener(name, (event) => this.hover(event, on));
     }
   }
 
+  /** The only place that asks the page for sizes: drawing itself never makes it lay out anew. */
+  measure() {
+    const full = document.fullscreenElement === this.root;
+    this.menu.wide.hidden = !notebookPanel(this.root);
+    const { canvas } = this.panels;
+    const width = Math.floor(canvas.clientWidth);
+    const room = full ? Math.floor(canvas.clientHeight) : 0;
+    this.rootWidth = Math.floor(this.root.clientWidth);
+    if (width !== this.width || room !== this.room) this.news.all = true;
+    Object.assign(this, { width, room });
+    this.viewport.setRoom(width, room);
+    this.draw();
+  }
+
   load(picture) {
-    const empty = { nodes: {}, owners: {}, services: {}, pods: {}, edges: {}, components: {}, story: [], recovery: null };
-    this.scene = { ...empty, ...structuredClone(picture.scene ?? {}) };
+    this.scene = { ...emptyScene(), ...structuredClone(picture.scene ?? {}) };
     this.seq = picture.seq ?? 0;
     this.armed = picture.armed ?? true;
     this.reason = picture.reason ?? "";
     this.trouble = picture.trouble ?? "";
     this.clock(picture.moment ?? this.scene.moment ?? Date.now() / 1000);
-    this.draw();
+    this.news.all = true;
+    if (this.width === undefined) this.measure();
+    else this.draw();
   }
 
   /** The kernel's clock, which need not be this machine's. */
@@ -147,14 +78,20 @@ class MapView {
     this.offset = moment - performance.now() / 1000;
   }
 
+  /** The scene that is drawn: the live one, or one of the past. */
+  get drawn() {
+    return this.past ?? this.scene;
+  }
+
   now() {
-    return performance.now() / 1000 + this.offset;
+    return this.past ? this.past.moment : performance.now() / 1000 + this.offset;
   }
 
   hear(message) {
     if (message.moment !== undefined) this.clock(message.moment);
     this.link = "live";
     this.confirmed = true;
+    if (message.farewell) this.farewell = message.farewell;
     if (message.snapshot) {
       if (message.snapshot.seq >= this.seq) this.load(message.snapshot);
       this.asked = false;
@@ -169,9 +106,11 @@ class MapView {
       this.askAgain();
       return;
     }
+    const start = performance.now();
     this.seq = message.seq;
-    applyChanges(this.scene, message);
+    applyChanges(this.scene, message, this.past ? null : this.news);
     for (const name of ["armed", "reason", "trouble"]) if (message[name] !== undefined) this[name] = message[name];
+    this.spent = (this.spent ?? 0) + performance.now() - start;
     this.soon();
   }
 
@@ -208,178 +147,194 @@ class MapView {
     }, 2000);
   }
 
+  /** Draw the past instead of what is live, which is followed behind it: `history` as the kernel answered. */
+  enterHistory(history) {
+    this.toolbar.close(false);
+    this.showPast(structuredClone(history.start));
+    this.root.classList.add("k8-past");
+    this.panels.history.hidden = false;
+    this.menu.press(this.menu.history, true);
+    this.replay = typeof openReplay === "function" ? openReplay(this, history, this.panels.history) : null;
+  }
+
+  /** Draw another whole scene of the past. */
+  showPast(scene) {
+    this.past = { ...emptyScene(), ...scene };
+    this.news.all = true;
+    this.soon();
+  }
+
+  leaveHistory() {
+    if (!this.past) return;
+    this.replay?.close?.();
+    this.replay = this.past = null;
+    this.root.classList.remove("k8-past");
+    this.panels.history.hidden = true;
+    this.panels.history.replaceChildren();
+    this.menu.press(this.menu.history, false);
+    this.news.all = true;
+    this.draw();
+  }
+
   draw() {
-    if (this.gone) return;
-    const width = Math.floor(this.root.clientWidth);
-    if (width < 60) return;
+    if (this.gone || !(this.width >= 60)) return;
+    const start = performance.now() - (this.spent ?? 0);
+    this.spent = 0;
+    const { news, panels } = this;
+    const scene = this.drawn;
     this.ruler ??= new Ruler(this.root);
-    this.root.dataset.width = width;
-    this.root.classList.toggle("k8-wide", width >= 900);
-    const scene = this.scene;
-    const plan = this.plan = arrange(scene, width, this.kept);
-    plan.arrow = this.arrow;
+    if (news.all) {
+      this.root.dataset.width = this.rootWidth;
+      this.root.classList.toggle("k8-wide", this.rootWidth >= 900);
+    }
     this.root.dataset.changes = scene.changes ?? 0;
     this.root.dataset.seq = this.seq;
-    drawHeader(this.panels, scene, this.link);
-    drawPlane(this.panels, scene);
-    drawOwners(this.panels, scene);
-    this.drawPicture(scene, plan);
-    drawRecovery(this.panels, scene.recovery);
-    drawStory(this.panels, scene.story);
-    if (!this.treeTimer) this.treeTimer = setTimeout(() => { this.treeTimer = null; drawTree(this.panels, this.scene); }, 500);
+    drawHeader(panels, scene, this.past ? "past" : this.link);
+    if (news.any("limits")) drawLimits(panels, scene);
+    if (news.all || news.scene) this.menu.drawLayers();
+    if (news.any("components")) drawPlane(panels, scene);
+    if (news.any("owners")) drawOwners(panels, scene);
+    if (news.any("resources", "links", "pods")) drawResources(panels, scene, this.picture);
+    if (news.all || news.places) this.chooseWidth(scene, news);
+    this.picture.draw(scene, this.drawnWidth, news);
+    this.plan = this.picture.plan;
+    this.viewport.sized(this.plan.width, this.plan.height);
+    this.menu.applyFilter();
+    this.updateToolbar();
+    if (news.all || news.scene) drawRecovery(panels, scene.recovery);
+    if (news.all || news.story) drawStory(panels, scene.story);
+    news.clear();
+    if (!this.treeTimer) this.treeTimer = setTimeout(() => { this.treeTimer = null; drawTree(panels, this.drawn); }, 500);
     this.drawTrouble();
+    if ((this.measures = (this.measures ?? 0) + 1) % MEASURES_KEPT === 0) performance.clearMeasures(MEASURE);
+    performance.measure(MEASURE, { start, end: performance.now() });
   }
 
-  drawPicture(scene, plan) {
-    this.svg.setAttribute("width", plan.width);
-    this.svg.setAttribute("height", plan.height.toFixed(0));
-    const pods = Object.values(scene.pods);
-    say(this.desc, `${Object.keys(plan.nodes).length} nodes, ${pods.length} Pods, ${pods.filter((p) => p.ready).length} of them ready.`);
-    this.each("nodes", plan.nodes, scene.nodes, () => make("g", { class: "k8-node-group" }),
-      (group, uid) => drawNode(group, scene.nodes[uid], plan.nodes[uid], scene, this.ruler, plan.collapsed, uid),
-      (uid) => plan.collapsed ? pods.filter((pod) => pod.node === uid).map((pod) => pod.look).sort().join() : "");
-    this.each("services", plan.services, scene.services, () => make("g", { class: "k8-service-group", tabindex: "-1" }),
-      (group, uid) => drawService(group, scene.services[uid], plan.services[uid], this.ruler));
-    const heirs = new Set(plan.heirs.map((heir) => heir.heir));
-    this.each("pods", plan.pods, scene.pods, (uid) => make("g", { class: "k8-pod", tabindex: "0", role: "button",
-      "data-uid": uid, "aria-haspopup": "dialog" }), (group, uid) => this.drawOnePod(group, uid, heirs.has(uid)),
-    (uid) => `${heirs.has(uid)}/${scene.owners[scene.pods[uid].owner]?.name}/${scene.pods[scene.pods[uid].heir]?.name}`);
-    this.layers.edges.replaceChildren(...plan.edges.map((edge) => make("path", { d: edge.path,
-      class: `k8-line k8-line-${edge.state}`, "data-service": edge.service, "data-pod": edge.pod })));
-    this.layers.ends.replaceChildren(...plan.edges.map((edge) => make("circle", { cx: edge.end[0].toFixed(1),
-      cy: edge.end[1].toFixed(1), r: 3.6, class: `k8-end k8-line-${edge.state}` })));
-    const taken = [];
-    this.layers.heirs.replaceChildren(...plan.heirs.map((heir) => drawHeir(heir, scene, plan, this.ruler, taken)));
-    this.layers.frame.replaceChildren(...this.drawFrame(scene, plan));
+  /** On a page as wide as it is; on a whole screen so that all of it is seen as large as can be. */
+  chooseWidth(scene, news) {
+    if (this.viewport.moved && this.room) return;
+    const width = this.room ? bestWidth(scene, this.width, this.room, this.picture.kept) : this.width;
+    if (width !== this.drawnWidth) news.all = true;
+    this.drawnWidth = width;
+  }
+
+  updateToolbar() {
     const chosen = this.toolbar.uid;
-    if (chosen !== null) {
-      this.toolbar.update(scene.pods[chosen], this.armed, this.reason);
-      this.toolbar.place(plan.pods[chosen], plan.width);
-    }
+    if (chosen === null) return;
+    const past = this.past && (this.replay?.reason ?? "This is the past.");
+    this.toolbar.update(objectOf(this.drawn, chosen), this.drawn, this.armed && !past, past || this.reason);
+    this.placeToolbar();
   }
 
-  drawFrame(scene, plan) {
-    const { lane, pad } = plan;
-    const parts = [words(plan.label.x, plan.label.y, "SERVICES", "k8-heading-svg"),
-      box(lane.x, lane.y, lane.w, lane.h, 12, "k8-lane"),
-      words(lane.x + 16, lane.y + (lane.beside ? 30 : 22), "Waiting for a node", "k8-word k8-soft")];
-    if (!Object.keys(scene.services).length) {
-      parts.push(words(pad + 96, plan.label.y, "none yet: nothing gives these Pods an address that stays", "k8-aside"));
-    }
-    const waiting = Object.values(scene.pods).some((pod) => !plan.nodes[pod.node]);
-    const y = lane.y + (lane.beside ? 30 : 54);
-    if (!waiting) parts.push(words(lane.left, y, this.ruler.fit("nobody: the scheduler has placed every Pod",
-      lane.x + lane.w - lane.left - 12, 13), "k8-aside k8-13"));
-    else if (lane.more) parts.push(words(lane.x + 16, lane.y + lane.h - 10, `and ${lane.more} more`, "k8-aside"));
-    return parts;
+  placeToolbar() {
+    const { uid } = this.toolbar;
+    const { pods, services, ingresses, nodes } = this.plan;
+    const spot = pods[uid] ?? services[uid] ?? ingresses?.[uid] ?? nodes[uid];
+    if (spot) this.toolbar.place(this.viewport.project(spot), this.width);
   }
 
-  drawOnePod(group, uid, haloed) {
-    const pod = this.scene.pods[uid];
-    group.setAttribute("class", `k8-pod k8-look-${pod.look}${this.toolbar.uid === uid ? " k8-chosen" : ""}`);
-    group.setAttribute("aria-label", `${describePod(pod, this.scene)}. Enter opens its toolbar.`);
-    drawPod(group, pod, this.plan.pods[uid], this.scene, this.ruler, this.now(), haloed);
+  /** The viewport moved: what stands over the drawing follows it. */
+  zoomed() {
+    say(this.menu.level, `${Math.round(100 * this.viewport.k)} %`);
+    if (this.toolbar?.uid != null) this.placeToolbar();
   }
 
-  /** One group a uid: made when it comes, filled when it changed, faded when it goes. */
-  each(layer, places, section, create, fill, extra = () => "") {
-    const groups = this.groups[layer];
-    for (const uid of Object.keys(places)) {
-      let group = groups.get(uid);
-      if (!group) {
-        group = create(uid);
-        groups.set(uid, group);
-        this.layers[layer].append(group);
-        animate(group, [{ opacity: 0 }, { opacity: 1 }], { duration: 350, easing: "ease-out" });
-      }
-      const { node, ...place } = places[uid];
-      const signature = JSON.stringify([place, section[uid], extra(uid)]);
-      if (group.signature !== signature) {
-        group.signature = signature;
-        fill(group, uid);
-      }
-    }
-    for (const [uid, group] of groups) {
-      if (places[uid]) continue;
-      groups.delete(uid);
-      group.setAttribute("aria-hidden", "true");
-      animate(group, [{ opacity: 1 }, { opacity: 0 }], { duration: 700 }).then(() => group.remove());
-    }
+  setMismatches(on) {
+    this.picture.kept.mismatches = on;
+    this.root.classList.toggle("k8-with-mismatches", on);
+    this.news.all = true;
+    this.draw();
+  }
+
+  setWide(on) {
+    this.wide = on;
+    setFullWidth(this.root, on);
+    const panel = notebookPanel(this.root);
+    if (panel) this.panelResize.observe(panel);
+    this.menu.press(this.menu.wide, on);
+  }
+
+  screenChanged() {
+    const full = document.fullscreenElement === this.root;
+    this.root.classList.toggle("k8-full-screen", full);
+    setFullWidth(this.root, this.wide && !full);
+    this.menu.press(this.menu.screen, full);
+    if (full !== this.full) this.viewport.reset();
+    this.full = full;
+    this.measure();
   }
 
   drawTrouble() {
-    const known = this.root.querySelector(".k8-trouble");
-    if (!this.trouble) { known?.remove(); return; }
+    const known = this.panels.trouble;
+    if (!this.trouble) {
+      known?.remove();
+      this.panels.trouble = null;
+      return;
+    }
     const note = known ?? html("div", "k8-trouble", "", { role: "alert" });
     say(note, this.trouble);
-    if (!known) this.panels.stage.before(note);
+    if (!known) this.panels.stage.before(this.panels.trouble = note);
   }
 
   /** Count down what counts down; nothing else is touched. */
   second() {
     if (document.hidden || this.gone) return;
-    for (const node of this.svg.querySelectorAll("[data-grace-end]")) {
+    for (const node of this.world.querySelectorAll("[data-grace-end]")) {
       say(node, `${Math.max(0, Math.ceil(Number(node.dataset.graceEnd) - this.now()))} s`);
     }
   }
 
+  elementOf(uid) {
+    return this.root.querySelector(`[data-uid="${CSS.escape(uid)}"]`);
+  }
+
   choose(uid) {
-    const pod = this.scene.pods[uid];
-    if (!pod) return;
-    const before = this.toolbar.uid;
-    if (before !== null) this.groups.pods.get(before)?.classList.remove("k8-chosen");
-    this.groups.pods.get(uid)?.classList.add("k8-chosen");
-    this.toolbar.open(uid, pod);
-    this.toolbar.update(pod, this.armed, this.reason);
-    this.toolbar.place(this.plan.pods[uid], this.plan.width);
+    const each = objectOf(this.drawn, uid);
+    if (!each) return;
+    const element = this.elementOf(uid);
+    this.elementOf(this.toolbar.uid ?? "")?.classList.remove("k8-chosen");
+    element?.classList.add("k8-chosen");
+    this.toolbar.open(uid, each, this.drawn);
+    if (element instanceof HTMLElement) this.placeBeside(element);
+    this.updateToolbar();
+  }
+
+  /** The toolbar of what stands around the drawing. */
+  placeBeside(element) {
+    const [own, canvas] = [element, this.panels.canvas].map((each) => each.getBoundingClientRect());
+    const scale = canvas.width / this.width || 1;
+    this.toolbar.place({ x: (own.left - canvas.left) / scale, y: (own.top - canvas.top) / scale, w: own.width / scale, h: own.height / scale }, this.width);
   }
 
   closed(uid, focus) {
-    const group = this.groups.pods.get(uid);
-    group?.classList.remove("k8-chosen");
-    if (focus) group?.focus({ preventScroll: true });
+    const element = this.elementOf(uid);
+    element?.classList.remove("k8-chosen");
+    if (focus) focusOn(element);
   }
 
   clicked(event) {
-    const group = event.target.closest?.(".k8-pod");
-    if (group) this.choose(group.dataset.uid);
-    else this.toolbar.close(false);
+    const chosen = event.target.closest?.("[data-uid]");
+    if (chosen) this.choose(chosen.dataset.uid);
+    else if (this.world.contains(event.target)) this.toolbar.close(false);
   }
 
   hover(event, on) {
     const pod = event.target.closest?.(".k8-pod")?.dataset.uid;
-    if (!pod) return;
-    for (const line of this.layers.edges.querySelectorAll("[data-pod]")) {
-      line.classList.toggle("k8-hot", on && line.dataset.pod === pod);
-    }
-  }
-
-  /** The notebook has shortcuts on these keys too; here they belong to the map. */
-  key(event) {
-    if (event.shiftKey || event.ctrlKey || event.metaKey || event.altKey) return;
-    const pod = event.target.closest?.(".k8-pod");
-    if (event.key === "Escape" && this.toolbar.uid !== null) {
-      if (this.toolbar.reader.hidden) this.toolbar.close(true);
-      else this.toolbar.reader.querySelector("button")?.click();
-    } else if (pod && (event.key === "Enter" || event.key === " ")) {
-      this.choose(pod.dataset.uid);
-    } else if (!["Enter", " "].includes(event.key)) {
-      return;
-    } else {
-      event.stopPropagation();
-      return;
-    }
-    event.preventDefault();
-    event.stopPropagation();
+    if (pod) this.picture.hover(pod, on);
   }
 
   close() {
     this.gone = true;
     clearInterval(this.tick);
     clearTimeout(this.treeTimer);
+    this.replay?.close?.();
+    this.menu.close();
     this.resize.disconnect();
+    this.panelResize.disconnect();
     this.channel.close();
     this.model.off("change:snapshot", this.snapshotChanged);
+    setFullWidth(this.root, false);
+    if (this.farewell) sayFarewell(this.el, this.farewell);
     this.root.remove();
   }
 }

@@ -11,11 +11,13 @@ Between the two:
     to the browser    {"seq": n, "moment": t, "set": {...}, "drop": {...}}    one batch of changes
                       {"snapshot": picture}                                    to a view that saw a gap
                       {"request": id, "state": "working"|"done"|"refused"|"failed", "text": ...}
+                      {"request": id, "state": "done"} with a history as a buffer: gzipped JSON
     from the browser  {"op": ..., "uid": ..., "request": id, "container": ..., "verb": ...}
 """
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import deque
@@ -27,7 +29,7 @@ import anywidget
 import traitlets
 
 from k8slab.errors import LabError
-from k8slab.widgets.drawer import forget_open, replace_open, take_drawer
+from k8slab.widgets.drawer import forget_open, is_open, replace_open, take_drawer
 from k8slab.widgets.map_requests import MapActions, MapRequests
 
 Scene = dict[str, Any]
@@ -38,8 +40,27 @@ QUIET = 1.0
 SNAPSHOT_AT_LEAST = 10.0
 """Seconds after which it is written even if changes keep coming."""
 
+MOVED = "The live map now stands in the output of another cell, the one that was run last."
+
+_COMMENT = re.compile(r"(^|\s)// .*$")
+"""To the end of the line; an address has no space before its slashes."""
+_JOINED = re.compile(r"(?<=[{;,])\n")
 _FOLDER = Path(__file__).parent
-_SCRIPT_PARTS = ("geometry", "drawing", "panels", "toolbar")
+_SCRIPT_PARTS = (
+    "geometry",
+    "drawing",
+    "resources",
+    "channel",
+    "changes",
+    "picture",
+    "viewport",
+    "menu",
+    "keys",
+    "panels",
+    "toolbar",
+    "replay",
+)
+_STYLE_PARTS = ("live_map", "live_map_view", "live_map_replay")
 
 
 class SceneSource(Protocol):
@@ -55,9 +76,21 @@ class SceneSource(Protocol):
 
 
 def script() -> str:
-    """The browser's part as one ES module: its parts share one scope, so they are joined in order."""
+    """The browser's part as one ES module: its parts share one scope, so they are joined in order.
+
+    It is sent without comments, indentation and line ends that part nothing.
+    """
     names = [f"live_map_{part}.js" for part in _SCRIPT_PARTS] + ["live_map.js"]
-    return "\n".join((_FOLDER / name).read_text() for name in names)
+    lines = (
+        _COMMENT.sub("", line).strip() for name in names for line in (_FOLDER / name).read_text().splitlines()
+    )
+    text = "\n".join(line for line in lines if line and not line.startswith("/**"))
+    return _JOINED.sub("", text)
+
+
+def style() -> str:
+    """How it looks, as one style sheet."""
+    return "\n".join((_FOLDER / f"{name}.css").read_text() for name in _STYLE_PARTS)
 
 
 class LiveMap(anywidget.AnyWidget):
@@ -70,7 +103,7 @@ class LiveMap(anywidget.AnyWidget):
     """
 
     _esm = script()
-    _css = (_FOLDER / "live_map.css").read_text()
+    _css = style()
     snapshot = traitlets.Dict().tag(sync=True)
 
     def __init__(self, source: SceneSource, actions: MapActions, key: str = "map") -> None:
@@ -116,6 +149,18 @@ class LiveMap(anywidget.AnyWidget):
         if "snapshot" in state:
             state["snapshot"] = self.picture()
         return state
+
+    def history(self) -> dict[str, Any]:
+        """What happened so far, as a scene and frames: what the map plays when it goes into the past.
+
+        Raises:
+            LabError: the map's source keeps none.
+        """
+        history = getattr(self._source, "history", None)
+        if history is None:
+            raise LabError("This map keeps no history.")
+        found: dict[str, Any] = history()
+        return found
 
     def set_armed(self, armed: bool, reason: str = "") -> None:
         """Let the map's Kill buttons act, or make them wait; `lab.kill` is not concerned.
@@ -207,6 +252,8 @@ class LiveMap(anywidget.AnyWidget):
                 return
             self._closed = True
         self._unsubscribe()
+        if not is_open(self._key, self):
+            self._drawer.run(lambda: self.send({"farewell": MOVED}))
         forget_open(self._key, self)
         self._requests.close()
         self._drawer.run(super().close)
@@ -219,12 +266,18 @@ class LiveMap(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The widget, and for places without a kernel the same picture as SVG and as text."""
         from k8slab.graph.drawing import svg
+        from k8slab.graph.static_picture import static_html
         from k8slab.graph.text import tree
 
         scene = self._source.scene()
         bundle = super()._repr_mimebundle_(**kwargs)
         data, metadata = bundle if bundle is not None else ({}, {})
-        data = {**data, "image/svg+xml": svg(scene), "text/plain": tree(scene)}
+        still = {
+            "text/html": static_html(scene),
+            "image/svg+xml": svg(scene),
+            "text/plain": tree(scene),
+        }
+        data = {**data, **still}
         return data, metadata
 
 

@@ -21,6 +21,22 @@ function html(tag, className = "", text = "", attributes = {}) {
   return node;
 }
 
+/** What a shape says when it is pointed at, and to a screen reader. */
+function titled(text) {
+  const title = make("title");
+  title.textContent = text;
+  return title;
+}
+
+/** A card that opens a toolbar. */
+function opener() {
+  return html("button", "", "", { type: "button", "aria-haspopup": "dialog" });
+}
+
+function focusOn(node) {
+  node?.focus({ preventScroll: true });
+}
+
 function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
@@ -104,8 +120,7 @@ function describePod(pod, scene) {
 /** Fill a Pod's group with its card. */
 function drawPod(group, pod, place, scene, ruler, now, haloed) {
   const { x, y, w, h } = place;
-  const title = make("title");
-  title.textContent = describePod(pod, scene);
+  const title = titled(describePod(pod, scene));
   const leaving = pod.look === "terminating" || pod.look === "ghost";
   const parts = [title];
   parts.push(box(x - 5, y - 5, w + 10, h + 10, 14, haloed ? "k8-halo" : "k8-ring"));
@@ -173,31 +188,30 @@ function drawContainers(pod, x, y, room, ruler, leaving, below) {
 
 function drawService(group, service, place, ruler) {
   const { x, y, w, h } = place;
-  const title = make("title");
-  title.textContent = `Service ${service.name}, ${service.address}, ${service.ready} of ${service.total} ready. ` +
-    `Selects ${service.selector || "nothing"}. ${service.played}`;
+  const title = titled(`Service ${service.name}, ${service.address}, ${service.ready} of ${service.total} ready. ` +
+    `Selects ${service.selector || "nothing"}. ${service.hint ? `${service.hint}. ` : ""}${service.played}`);
   const name = ruler.fit(service.name, w * 0.45, 15, 700);
-  const state = `${service.ready} of ${service.total} ready`;
+  const hint = service.hint ?? "";
+  const state = hint && !service.total ? ruler.fit(hint, w - 54, 12.5, 600) : `${service.ready} of ${service.total} ready`;
   const nameX = x + 20 + ruler.width("Service ", 12.5);
   const addressRoom = w - 40 - ruler.width("Service ", 12.5) - ruler.width(name, 15, 700) - 12;
   const stateX = x + 36;
   const playedRoom = w - 16 - 36 - ruler.width(state, 13, 600) - 14;
-  group.replaceChildren(
+  group.replaceChildren(...[
     title,
     box(x, y, w, h, 16, `k8-service${service.played ? " k8-played" : ""}`),
     words(x + 18, y + 20, "Service", "k8-kind"),
     words(nameX, y + 20, name, "k8-title"),
     words(x + w - 18, y + 20, ruler.fit(service.address, addressRoom, 13, 400, true), "k8-address", "end"),
     mark(service.ready ? "running" : "not-ready", x + 25, y + 35, 5),
-    words(stateX, y + 39.5, state, "k8-state"),
-    words(x + w - 18, y + 39.5, ruler.fit(service.played, playedRoom, 12), "k8-aside", "end"),
-  );
+    words(stateX, y + 39.5, state, hint && !service.total ? "k8-aside k8-warn" : "k8-state"),
+    playedRoom > 30 && words(x + w - 18, y + 39.5, ruler.fit(service.played, playedRoom, 12), "k8-aside", "end"),
+  ].filter(Boolean));
 }
 
-function drawNode(group, node, place, scene, ruler, collapsed, uid) {
+function drawNode(group, node, place, ruler) {
   const { x, y, w, h, foot } = place;
-  const title = make("title");
-  title.textContent = `Node ${node.name}, ${node.status}. ${node.played}`;
+  const title = titled(`Node ${node.name}, ${node.status}. ${node.played}`);
   const [ready, ...rest] = node.status.split(",");
   const base = y + h - foot;
   const pillW = ruler.width(ready, 12.5, 600) + 34;
@@ -223,17 +237,7 @@ function drawNode(group, node, place, scene, ruler, collapsed, uid) {
     const text = ruler.fit(node.played, aside, 12);
     parts.push(two ? words(x + 14 + extraW, base + 47, text, "k8-aside") : words(right, base + 26, text, "k8-aside", "end"));
   }
-  if (collapsed) parts.push(...drawCounts(uid, scene, x + 20, y + 30));
   group.replaceChildren(...parts);
-}
-
-/** Where there are too many Pods for cards: how many of each look a node holds. */
-function drawCounts(uid, scene, x, y) {
-  const counts = {};
-  for (const pod of Object.values(scene.pods)) if (pod.node === uid) counts[pod.look] = (counts[pod.look] ?? 0) + 1;
-  return Object.keys(LOOKS).filter((look) => counts[look]).flatMap((look, i) => [
-    mark(look, x, y - 5 + i * 20, 6), words(x + 16, y + i * 20, `${counts[look]} ${LOOKS[look]}`, "k8-word"),
-  ]);
 }
 
 /** The arrow to an heir and, where there is room on it, a label. */
@@ -242,8 +246,7 @@ function drawHeir(heir, scene, plan, ruler, taken) {
   const recovery = scene.recovery;
   const timed = recovery && recovery.healed != null && recovery.victim === victim.name;
   const text = timed ? `replaced by its heir: ${recovery.healed.toFixed(2)} s` : `its heir: ${ruler.fit(next.name, 150, 12.5, 600, true)}`;
-  const title = make("title");
-  title.textContent = `${victim.name} is replaced by ${next.name}`;
+  const title = titled(`${victim.name} is replaced by ${next.name}`);
   const group = make("g", { class: "k8-heir" }, title,
     make("path", { d: heir.path, class: "k8-arrow", "marker-end": `url(#${plan.arrow})` }));
   const size = 12.5, mono = false;

@@ -3,11 +3,15 @@
 const PHASE_COLOURS = 6;
 const BADGES = {
   live: ["live", "good"], reconnecting: ["reconnecting", "warn"], stale: ["stale", "bad"],
-  saved: ["saved picture", "quiet"], waiting: ["waiting for the kernel", "quiet"],
+  past: ["history:", "quiet"], saved: ["saved picture", "quiet"], waiting: ["waiting for the kernel", "quiet"],
 };
 
 function clockTime(moment) {
   return new Date(moment * 1000).toLocaleTimeString([], { hour12: false });
+}
+
+function tenths(moment) {
+  return `${clockTime(moment)}.${Math.floor((moment % 1) * 10)}`;
 }
 
 function icon(look, size = 16) {
@@ -51,20 +55,31 @@ function buildPanels(root) {
   panels.badge = html("span", "k8-badge", "", { role: "status" });
   panels.backend = html("span", "k8-backend");
   panels.changes = html("span", "k8-changes");
-  header.append(panels.title, panels.badge, panels.backend, panels.changes);
+  panels.shown = html("strong", "k8-shown");
+  panels.limits = html("span", "k8-limits");
+  panels.tools = html("div", "k8-tools", "", { role: "toolbar", "aria-label": "The map's own buttons" });
+  header.append(panels.title, panels.badge, panels.backend, panels.shown, panels.limits, panels.tools);
   [panels.planeRow, panels.plane] = section("Control plane", "k8-plane");
   [panels.ownersRow, panels.owners] = section("Owners", "k8-owners");
   panels.stage = html("div", "k8-stage");
+  panels.history = html("div", "k8-history");
+  panels.history.hidden = true;
+  panels.canvas = html("div", "k8-canvas");
+  panels.stage.append(panels.history, panels.canvas);
   [panels.recoveryRow, panels.recovery] = section("Recovery", "k8-recovery");
   [panels.storyRow, panels.story] = section("What happened", "k8-story");
-  panels.log = html("ol", "k8-log", "", { role: "log", "aria-live": "off", tabindex: "0", "aria-label": "What happened, oldest first" });
-  panels.story.append(panels.log);
+  const scroller = html("div", "k8-log", "", { role: "log", "aria-live": "off", tabindex: "0", "aria-label": "What happened, oldest first" });
+  panels.log = html("ol");
+  scroller.append(panels.log);
+  panels.story.append(scroller);
   panels.legend = buildLegend();
+  panels.legend.append(panels.changes);
   panels.tree = html("div", "k8-unseen", "", { role: "region", "aria-label": "The same state as text" });
   panels.list = html("ul", "", "", { "aria-live": "polite" });
   panels.tree.append(panels.list);
-  root.append(header, panels.planeRow, panels.ownersRow, panels.stage, panels.recoveryRow, panels.storyRow, panels.legend,
-    panels.tree);
+  panels.below = html("div", "k8-below");
+  panels.below.append(panels.recoveryRow, panels.storyRow);
+  root.append(header, panels.planeRow, panels.ownersRow, panels.stage, panels.below, panels.legend, panels.tree);
   return panels;
 }
 
@@ -92,23 +107,36 @@ function drawHeader(panels, scene, link) {
   say(panels.title, scene.title ?? "");
   const state = link === "live" ? scene.badge?.state ?? "live" : link;
   const [word, tone] = BADGES[state] ?? [state, "quiet"];
-  const since = state === "saved" ? scene.moment : scene.badge?.since;
-  const when = state === "live" || state === "waiting" || !since ? "" : `${state === "saved" ? " of" : " since"} ${clockTime(since)}`;
-  if (panels.badgeState !== word + when) {
-    panels.badgeState = word + when;
+  const then = state === "saved" || state === "past";
+  const since = then ? scene.moment : scene.badge?.since;
+  const when = state === "past" ? ` ${tenths(since)}` : state === "live" || state === "waiting" || !since ? "" : `${then ? " of" : " since"} ${clockTime(since)}`;
+  const note = !then && scene.badge?.note ? ` · ${scene.badge.note}` : "";
+  if (panels.badgeState !== word + when + note) {
+    panels.badgeState = word + when + note;
     panels.badge.className = `k8-badge k8-badge-${tone}`;
     panels.badge.replaceChildren(icon({ good: "running", warn: "starting", bad: "failed" }[tone] ?? "not-ready", 14),
-      html("span", "", word + when));
+      html("span", "", word + when + note));
   }
+  const { pods, of } = scene.shown ?? {};
+  say(panels.shown, pods !== of ? `showing ${pods} of ${of} Pods` : "");
   say(panels.backend, scene.backend ?? "");
   say(panels.changes, `${scene.changes ?? 0} changes seen`);
+}
+
+function drawLimits(panels, scene) {
+  keyed(panels.limits, bySlot(scene.limits), () => html("span", "k8-limit"), (chip, limit) => {
+    chip.classList.toggle("k8-full", limit.full);
+    chip.replaceChildren(icon(limit.full ? "failed" : "done", 12), html("span", "", `${limit.name}: ${limit.text}${limit.full ? " (full)" : ""}`));
+    chip.title = `ResourceQuota ${limit.name}: ${limit.text}`;
+  });
 }
 
 function drawPlane(panels, scene) {
   const look = { running: "running", stopped: "failed" };
   const entries = bySlot(scene.components);
   panels.planeRow.hidden = !entries.length;
-  keyed(panels.plane, entries, () => html("span", "k8-component"), (pill, component, name) => {
+  keyed(panels.plane, entries, opener, (pill, component, name) => {
+    pill.dataset.uid = name;
     pill.className = `k8-component k8-component-${component.state}`;
     pill.replaceChildren(icon(look[component.state] ?? "not-ready", 14), html("span", "k8-component-name", name),
       html("span", "k8-component-state", component.state));
@@ -118,11 +146,14 @@ function drawPlane(panels, scene) {
 function drawOwners(panels, scene) {
   const entries = bySlot(scene.owners).map(([uid, owner]) => [uid, { ...owner, of: scene.owners[owner.owner] }]);
   panels.ownersRow.hidden = !entries.length;
-  keyed(panels.owners, entries, () => html("div", "k8-owner"), (card, owner) => {
+  keyed(panels.owners, entries, opener, (card, owner, uid) => {
+    card.dataset.uid = uid;
     const short = owner.ready < owner.wants || owner.has !== owner.wants;
     card.className = `k8-owner${short ? " k8-short" : ""}`;
     const title = html("div", "k8-owner-row");
     title.append(html("span", "k8-owner-kind", owner.kind), html("span", "k8-owner-name", owner.name));
+    if (owner.revision) title.append(html("span", "k8-badge-small", `revision ${owner.revision}`));
+    for (const badge of owner.badges ?? []) title.append(html("span", "k8-badge-small", badge));
     const count = html("div", "k8-owner-count");
     count.append(icon(short ? "starting" : "running", 14),
       html("span", "", `wants ${owner.wants} · has ${owner.has} · ready ${owner.ready}`));
@@ -168,7 +199,6 @@ function drawRecovery(panels, recovery) {
 
 function drawStory(panels, story) {
   const log = panels.log;
-  const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 30;
   let start = null;
   const entries = (story ?? []).map((line) => {
     if (line.tone === "you") start = line.moment;
@@ -177,12 +207,10 @@ function drawStory(panels, story) {
     return [String(line.id), { when, text: line.text, tone: line.tone }];
   });
   if (!entries.length) entries.push(["none", { when: "", text: "Nothing has happened yet.", tone: "plain" }]);
-  const before = log.children.length;
   keyed(log, entries, () => html("li"), (item, line) => {
     item.className = `k8-tone-${line.tone}`;
     item.replaceChildren(html("span", "k8-when", line.when), html("span", "k8-text", line.text));
   });
-  if (atEnd || log.children.length < before) log.scrollTop = log.scrollHeight;
 }
 
 /** The text tree of the same state, for readers of the screen; only what changed is announced. */
@@ -195,8 +223,26 @@ function drawTree(panels, scene) {
   for (const [uid, service] of bySlot(scene.services)) {
     lines.push([uid, `Service ${service.name}: ${service.ready} of ${service.total} Pods ready.`]);
   }
-  const pods = Object.keys(scene.pods).length > MANY_PODS ? [] : bySlot(scene.pods);
+  const pods = bySlot(scene.pods);
   for (const [uid, pod] of pods) lines.push([uid, describePod(pod, scene)]);
+  if (scene.shown && scene.shown.pods !== scene.shown.of) lines.push(["shown", `Showing ${scene.shown.pods} of ${scene.shown.of} Pods one by one.`]);
+  for (const [key, group] of bySlot(scene.groups)) {
+    const looks = Object.entries(group.looks ?? {}).map(([look, count]) => `${count} ${LOOKS[look] ?? look}`).join(", ");
+    lines.push([key, `${group.count} Pods of ${group.kind} ${group.name} on ${scene.nodes[group.node]?.name ?? "no node"}: ${looks}`]);
+  }
+  const named = (uid) => scene.resources[uid] ? `${scene.resources[uid].kind} ${scene.resources[uid].name}` :
+    scene.services[uid] ? `Service ${scene.services[uid].name}` : `Pod ${scene.pods[uid]?.name ?? "gone"}`;
+  for (const [uid, each] of bySlot(scene.resources)) lines.push([uid, `${each.kind} ${each.name}: ${each.state}. ${each.note ?? ""}`]);
+  for (const [key, link] of Object.entries(scene.links)) lines.push([key, `${named(link.from)} ${link.relation} ${named(link.to)} ${link.text ?? ""}`]);
+  for (const [key, each] of Object.entries(scene.mismatches)) lines.push([`mismatch ${key}`, `${named(each.service)}, ${named(each.pod)}: ${each.why}`]);
+  for (const [uid, limit] of bySlot(scene.limits)) lines.push([uid, `ResourceQuota ${limit.name}: ${limit.text}${limit.full ? ", full" : ""}`]);
   for (const [name, component] of bySlot(scene.components)) lines.push([`component ${name}`, `${name}: ${component.state}`]);
   keyed(panels.list, lines, () => html("li"), (item, text) => say(item, text));
+}
+
+/** A map that was closed says where it is now, in the output it leaves. */
+function sayFarewell(el, text) {
+  const line = html("div", "k8-farewell", text);
+  const output = el.closest(".jp-OutputArea-child") ?? el;
+  output.append(line);
 }

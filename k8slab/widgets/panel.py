@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import ipywidgets
 
+from k8slab.answers import LONGEST_LINE, escaped
 from k8slab.widgets.click_note import ClickNote
 from k8slab.widgets.drawer import Drawer, forget_open, replace_open, take_drawer
 
@@ -101,12 +101,12 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
 
 def paragraph(text: str, style: str = "") -> str:
     """A paragraph of text as HTML; whatever the text holds, it stays text."""
-    return f'<p class="{style}">{html.escape(text)}</p>'
+    return f'<p class="{style}">{escaped(text, LONGEST_LINE)}</p>'
 
 
 def note(text: str, tone: Tone = "plain") -> str:
     """A box with a sentence, as HTML; empty for an empty sentence."""
-    return f'<div class="k8p-note k8p-{tone}">{html.escape(text)}</div>' if text else ""
+    return f'<div class="k8p-note k8p-{tone}">{escaped(text, LONGEST_LINE)}</div>' if text else ""
 
 
 def change(widget: Any, **values: Any) -> None:

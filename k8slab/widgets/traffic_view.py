@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import ipywidgets
 
+from k8slab.answers import escaped
 from k8slab.widgets.panel import Panel, change, paragraph
 
 LOOK_EVERY = 0.5
@@ -66,7 +66,7 @@ def _bar(name: str, count: int, most: int, style: str, reasons: str = "") -> str
     said = f"{count} ({reasons})" if reasons else str(count)
     width = 100 * count / most
     return (
-        f'<span class="k8p-name">{html.escape(name)}</span>'
+        f'<span class="k8p-name">{escaped(name)}</span>'
         f'<span class="k8p-track"><span class="k8p-bar{style}" style="width:{width:.1f}%"></span></span>'
-        f"<span>{html.escape(said)}</span>"
+        f"<span>{escaped(said)}</span>"
     )

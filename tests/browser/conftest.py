@@ -60,6 +60,7 @@ class Jupyter:
     def __init__(self, folder: Path) -> None:
         self.root = folder / "root"
         self.root.mkdir()
+        self.data = folder / "data"
         self.token = secrets.token_hex(16)
         config = folder / "config"
         (config / "labconfig").mkdir(parents=True)
@@ -68,7 +69,7 @@ class Jupyter:
         path = [os.environ.get("K8SLAB_TEST_KERNEL_PATH", ""), str(ROOT)]
         environment = {
             **os.environ, "HOME": str(folder), "JUPYTER_TOKEN": self.token, "JUPYTER_CONFIG_DIR": str(config),
-            "JUPYTER_DATA_DIR": str(folder / "data"), "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+            "JUPYTER_DATA_DIR": str(self.data), "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
             "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
             "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"), "IPYTHONDIR": str(folder / "ipython"),
             "PYTHONPATH": os.pathsep.join(part for part in path if part),
@@ -78,7 +79,8 @@ class Jupyter:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root",
                  "--ServerApp.ip=127.0.0.1", "--ServerApp.port=0", f"--ServerApp.root_dir={self.root}",
-                 "--LabApp.expose_app_in_browser=True"],
+                 "--LabApp.expose_app_in_browser=True",
+                 "--JupyterNotebookApp.expose_app_in_browser=True"],
                 env=environment, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                 start_new_session=True, cwd=self.root,
             )  # fmt: skip
@@ -90,6 +92,20 @@ class Jupyter:
     def address(self, path: str) -> str:
         """The address of a page of the server, with its token."""
         return f"http://127.0.0.1:{self.port}/{path}?reset&token={self.token}"
+
+    def add_kernel(self, name: str, packages: Path) -> None:
+        """Let the server offer another kernel of this interpreter.
+
+        Args:
+            name: under which a notebook asks for it.
+            packages: a folder that goes in front of the kernel's import path.
+        """
+        command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        spec = {"argv": command, "display_name": name, "language": "python",
+                "env": {"PYTHONPATH": os.pathsep.join([str(packages), str(ROOT)])}}  # fmt: skip
+        folder = self.data / "kernels" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "kernel.json").write_text(json.dumps(spec))
 
     def stop(self) -> None:
         """End the server and its kernels."""
@@ -109,17 +125,27 @@ class Notebook:
         jupyter: the server.
         name: the notebook's file name.
         cells: the source of its cells.
+        kernel: the name of the kernel it asks for.
+        app: the path of the pages that open a file: JupyterLab's, or `notebooks` for Notebook 7.
     """
 
-    def __init__(self, page: Page, jupyter: Jupyter, name: str, cells: list[str]) -> None:
+    def __init__(
+        self,
+        page: Page,
+        jupyter: Jupyter,
+        name: str,
+        cells: list[str],
+        kernel: str = "python3",
+        app: str = "lab/tree",
+    ) -> None:
         self.page = page
         self.path = jupyter.root / name
-        self._address = jupyter.address(f"lab/tree/{quote(name)}")
+        self._address = jupyter.address(f"{app}/{quote(name)}")
         empty: dict[str, Any] = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
         parts = [{**empty, "id": f"c{i}", "source": source} for i, source in enumerate(cells)]
-        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        metadata = {"kernelspec": {"name": kernel, "display_name": kernel, "language": "python"}}
         self.path.write_text(
-            json.dumps({"cells": parts, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5})
+            json.dumps({"cells": parts, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5})
         )
         self.load()
 
@@ -225,7 +251,13 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def known_errors() -> frozenset[str]:
+    """Errors that an application's own scripts raise with or without us; none in JupyterLab."""
+    return frozenset()
+
+
+@pytest.fixture
+def page(browser: Browser, known_errors: frozenset[str]) -> Iterator[Page]:
     """A page of its own for each test; errors of scripts fail the test."""
     context = browser.new_context(viewport={"width": 1480, "height": 2300})
     opened = context.new_page()
@@ -233,20 +265,23 @@ def page(browser: Browser) -> Iterator[Page]:
     opened.on("pageerror", lambda error: errors.append(str(error)))
     yield opened
     context.close()
-    assert not errors, f"errors of scripts in the page: {errors}"
+    unknown = [error for error in errors if error not in known_errors]
+    assert not unknown, f"errors of scripts in the page: {unknown}"
 
 
 @pytest.fixture
 def open_notebook(
     page: Page, jupyter: Jupyter, request: pytest.FixtureRequest
 ) -> Iterator[Callable[..., Notebook]]:
-    """A function that opens a notebook of the given cells; its kernel is shut down afterwards."""
+    """A function that opens a notebook of the given cells; its kernel is shut down afterwards.
+
+    Other kernels than `python3` and other pages than JupyterLab's are named as `Notebook` names them.
+    """
     opened: list[Notebook] = []
 
-    def open_with(*cells: str) -> Notebook:
-        notebook = Notebook(
-            page, jupyter, f"{request.node.name.split('[')[0]}-{len(opened)}.ipynb", list(cells)
-        )
+    def open_with(*cells: str, kernel: str = "python3", app: str = "lab/tree") -> Notebook:
+        name = f"{request.node.name.split('[')[0]}-{len(opened)}.ipynb"
+        notebook = Notebook(page, jupyter, name, list(cells), kernel, app)
         opened.append(notebook)
         return notebook
 

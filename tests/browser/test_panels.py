@@ -49,7 +49,11 @@ def cell(tmp_path: Path, last: str) -> str:
 def test_the_graph_moves_and_its_button_kills_while_a_cell_runs(
     open_notebook: Open, tmp_path: Path, notes: Notes
 ) -> None:
-    notebook = open_notebook(cell(tmp_path, "GraphView(source, actions)"), SLEEP)
+    notebook = open_notebook(
+        cell(tmp_path, "GraphView(source, actions)"),
+        SLEEP,
+        "source.change(lambda scene: scene['pods']['p3'].update(note='seen again'))",
+    )
     notebook.run(0)
     page = notebook.page
     page.locator(".js-plotly-plot .scatterlayer .trace").first.wait_for(state="attached", timeout=60_000)
@@ -75,6 +79,9 @@ def test_the_graph_moves_and_its_button_kills_while_a_cell_runs(
     page.locator(".k8slab-panel").first.screenshot(path=ARTIFACTS / "graph-view.png")
     until(lambda: "woke" in notebook.output(1), "the cell's end")
     assert notebook.evaluate("() => document.querySelector('.js-plotly-plot').data.length") == traces
+    notebook.run(0)
+    notebook.run(2)
+    until(lambda: "seen again" in notebook.evaluate(DRAWN), "a second view of the figure to follow")
 
 
 def test_a_choice_in_the_panel_is_taken_while_a_cell_runs(

@@ -203,7 +203,8 @@ def test_every_kind_of_the_lab_is_where_its_key_says(cluster: RunningCluster, na
     items = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(made.values())})
     cluster.kubectl(f"-n {namespace} apply -f -", stdin=items)
     for kind in KINDS.values():
-        name = {"Node": "worker-1", "Namespace": namespace}.get(kind.kind, "x")
+        names = {"Node": "worker-1", "Namespace": namespace, "StorageClass": "local-path"}
+        name = names.get(kind.kind, "x")
         seen = look_up(cluster.cluster, namespace, f"{kind.plural}/{name}")
         assert seen.key == key_of(kind, namespace, name)
         if kind.kind == "Secret":
@@ -237,6 +238,13 @@ def body(kind: str, prefix: str, namespace: str) -> dict[str, object]:
         "DaemonSet": {"spec": {**selected, "template": {**template, "spec": _NOWHERE}}},
         "Job": {"spec": {**job, "suspend": True}},
         "CronJob": {"spec": {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": job}}},
+        "ResourceQuota": {"spec": {"hard": {"pods": "50"}}},
+        "HorizontalPodAutoscaler": {
+            "spec": {
+                "maxReplicas": 1,
+                "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "x"},
+            }
+        },
         "Ingress": {"spec": {"defaultBackend": {"service": {"name": "x", "port": {"number": 80}}}}},
     }
     version = prefix.removeprefix("/apis/").removeprefix("/api/")

@@ -2,21 +2,61 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
+import shutil
 import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+import urllib3
 
-from k8slab.graph.pod_facts import printed_status
+from k8slab.cluster.api import KINDS, Api
+from k8slab.cluster.control_plane import ETCD_PORT
+from k8slab.cluster.identities import plan_of
+from k8slab.errors import ApiError
+from k8slab.graph.pod_facts import printed_ready, printed_status
 from k8slab.graph.scene import SceneBuilder
 from k8slab.mirror.mirror import Mirror
+from k8slab.mirror.status import Clock
 from k8slab.mirror.timeline import Timeline
 from tests.embedded.conftest import RunningCluster, until
 
 MANIFEST = Path(__file__).parents[2] / "manifests" / "03-replicasets" / "web.yaml"
+
+SIDECAR = """
+apiVersion: v1
+kind: Pod
+metadata: {name: beside}
+spec:
+  terminationGracePeriodSeconds: 1
+  initContainers:
+  - {name: sidecar, image: "busybox:1.37", restartPolicy: Always, command: [sleep, "999"]}
+  containers:
+  - {name: main, image: "busybox:1.37", command: [sleep, "999"]}
+"""
+
+GATED: dict[str, dict[str, Any]] = {
+    "configmaps": {"data": {"key": "value"}},
+    "pods": {
+        "spec": {
+            "schedulingGates": [{"name": "k8slab.dev/never"}],
+            "containers": [{"name": "main", "image": "busybox:1.37"}],
+        }
+    },
+}
+"""What the churn makes: nothing of it ever runs."""
+
+
+@pytest.fixture
+def one_level(cluster: RunningCluster) -> None:
+    if cluster.isolation == "plain" and shutil.which("bwrap"):
+        pytest.skip("the control plane is the same at both levels: once is enough")
 
 
 @pytest.fixture
@@ -35,13 +75,14 @@ def web(cluster: RunningCluster, namespace: str) -> str:
     return cluster.kubectl(f"-n {namespace} get rs web -o jsonpath={{.metadata.uid}}")
 
 
-def differences(cluster: RunningCluster, mirror: Mirror) -> str:
+def differences(cluster: RunningCluster, mirror: Mirror, namespace: str, plurals: Sequence[str]) -> str:
     """Where the mirror and a fresh list disagree, by uid and version; empty if they agree."""
     found = []
-    for plural, kind in (("pods", "Pod"), ("services", "Service"), ("replicasets", "ReplicaSet")):
-        objects, _ = cluster.api.list(plural)
+    for plural in plurals:
+        kind = KINDS[plural].kind
+        objects, _ = cluster.api.list(plural, namespace)
         listed = {obj["metadata"]["uid"]: obj["metadata"]["resourceVersion"] for obj in objects}
-        kept = mirror.store.objects(kind)
+        kept = mirror.store.objects(kind, namespace)
         known = {obj["metadata"]["uid"]: obj["metadata"]["resourceVersion"] for obj in kept}
         missing, stale = set(listed.items()) - set(known.items()), set(known.items()) - set(listed.items())
         found += [f"{kind} not mirrored: {sorted(missing)}"] if missing else []
@@ -49,9 +90,14 @@ def differences(cluster: RunningCluster, mirror: Mirror) -> str:
     return "; ".join(found)
 
 
-def assert_equal_soon(cluster: RunningCluster, mirror: Mirror) -> None:
+def assert_equal_soon(
+    cluster: RunningCluster,
+    mirror: Mirror,
+    namespace: str = "",
+    plurals: Sequence[str] = ("pods", "services", "replicasets"),
+) -> None:
     def equal() -> bool:
-        found = differences(cluster, mirror)
+        found = differences(cluster, mirror, namespace, plurals)
         assert not found, f"{found}; {mirror.status()}"
         return True
 
@@ -67,14 +113,19 @@ def pid_of(cluster: RunningCluster, name: str) -> int:
 def test_the_mirror_equals_the_cluster_and_prints_what_kubectl_prints(
     cluster: RunningCluster, mirror: Mirror, namespace: str, web: str
 ) -> None:
+    cluster.kubectl(f"-n {namespace} apply -f -", stdin=SIDECAR)
+    printed = f"-n {namespace} get pod beside --no-headers"
+    until(lambda: cluster.kubectl(printed).split()[1] == "2/2", "the sidecar and its neighbour", 20)
     assert_equal_soon(cluster, mirror)
     status = mirror.status()
     assert status.state == "live" and status.synced and status.relists == 0
     assert mirror.cluster == cluster.api.get("/api/v1/namespaces/kube-system")["metadata"]["uid"]
     lines = cluster.kubectl(f"-n {namespace} get pods --no-headers").splitlines()
-    printed = {line.split()[0]: (line.split()[2], int(line.split()[3])) for line in lines}
+    listed = {
+        (name, ready, (word, int(restarts))) for name, ready, word, restarts, *_ in map(str.split, lines)
+    }
     kept = mirror.store.objects("Pod", namespace)
-    assert {pod["metadata"]["name"]: printed_status(pod) for pod in kept} == printed
+    assert {(pod["metadata"]["name"], printed_ready(pod), printed_status(pod)) for pod in kept} == listed
     assert all("managedFields" not in pod["metadata"] for pod in kept)
 
 
@@ -111,6 +162,7 @@ def test_a_kill_is_timed_and_told(cluster: RunningCluster, mirror: Mirror, names
 
 # Python 3.11 leaves a socket to the garbage collector if it is reset right before the TLS handshake.
 @pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
+@pytest.mark.usefixtures("one_level")
 def test_the_mirror_survives_the_death_of_the_api_server(
     cluster: RunningCluster, mirror: Mirror, namespace: str, web: str
 ) -> None:
@@ -128,14 +180,127 @@ def test_the_mirror_survives_the_death_of_the_api_server(
     assert mirror.status().replaced == 0
 
 
-def test_an_api_server_that_says_nothing_is_noticed(cluster: RunningCluster) -> None:
-    pid = pid_of(cluster, "kube-apiserver")
-    with Mirror(cluster.api, ("pods", "nodes"), read_timeout=2) as mirror:
+class Churn:
+    """ConfigMaps and Pods of a namespace that come, change and go at random, through any outage.
+
+    Args:
+        cluster: where.
+        namespace: in which namespace.
+        seed: of what happens.
+    """
+
+    def __init__(self, cluster: RunningCluster, namespace: str, seed: int) -> None:
+        self.done = 0
+        self._api = Api(cluster.cluster.kubeconfig)
+        self._namespace = namespace
+        self._chance = random.Random(seed)
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="churn")
+
+    def __enter__(self) -> Churn:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._ending.set()
+        self._thread.join()
+
+    def more(self, count: int = 25) -> None:
+        """Wait for so many further changes."""
+        wanted = self.done + count
+        until(lambda: self.done >= wanted, f"{count} changes", 60)
+
+    def _run(self) -> None:
+        while not self._ending.is_set():
+            try:
+                self._step()
+            except (urllib3.exceptions.HTTPError, OSError):
+                self._ending.wait(0.05)
+
+    def _step(self) -> None:
+        plural = self._chance.choice(["configmaps", "pods"])
+        name = f"{plural}-{self._chance.randrange(12)}"
+        body = {"metadata": {"name": name, "labels": {"step": str(self.done)}}, **GATED[plural]}
+        path = KINDS[plural].path(self._namespace)
+        steps: list[tuple[str, str, Any, str]] = [
+            ("POST", path, body, "application/json"),
+            ("PATCH", f"{path}/{name}", {"metadata": body["metadata"]}, "application/merge-patch+json"),
+            ("DELETE", f"{path}/{name}", {"gracePeriodSeconds": 0}, "application/json"),
+        ]
+        method, at, content, media = self._chance.choice(steps)
+        response = self._api.open(method, at, body=content, content_type=media, timeout=(1, 3))
+        response.drain_conn()
+        response.release_conn()
+        self.done += response.status < 400
+
+
+# Python 3.11 leaves a socket to the garbage collector if it is reset right before the TLS handshake.
+@pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
+@pytest.mark.usefixtures("one_level")
+def test_after_real_churn_and_real_faults_the_mirror_equals_the_cluster(
+    cluster: RunningCluster, namespace: str
+) -> None:
+    """kill -9, a compaction of etcd behind the mirror's back, and an API server that is held still."""
+    gate = threading.Event()
+    gate.set()
+
+    def wait(event: threading.Event, seconds: float) -> bool:
+        while not gate.is_set() and not event.wait(0.05):
+            pass
+        return event.wait(min(seconds, 1.0))
+
+    kinds, clock = ("configmaps", "pods"), Clock(wait=wait)
+    with (
+        Mirror(cluster.api, kinds, namespace, read_timeout=2, clock=clock) as mirror,
+        Churn(cluster, namespace, seed=len(cluster.isolation)) as churn,
+    ):
         mirror.wait_synced(30)
+        churn.more()
+        gate.clear()
+        kill_api_server(cluster)
+        until(lambda: mirror.status().state != "live", "the loss to be noticed", 10)
+        churn.more()
+        _, now = cluster.api.list("configmaps", namespace)
+        compact(cluster, now)
+        kill_api_server(cluster)  # one that has just started remembers nothing of before
+        before = mirror.status()
+        gate.set()
+        until(lambda: mirror.status().relists >= before.relists + len(kinds), "every kind to be listed anew")
+        until(lambda: mirror.status().state == "live", "live again", 30)
+        pid = pid_of(cluster, "kube-apiserver")
         os.kill(pid, signal.SIGSTOP)
         try:
             until(lambda: mirror.status().state == "stale", "the silence to be noticed", 20)
             assert mirror.status().last_event_age > 2
         finally:
             os.kill(pid, signal.SIGCONT)
-        until(lambda: mirror.status().state == "live", "live again", 60)
+        churn.more()
+        churn.__exit__()
+        assert_equal_soon(cluster, mirror, namespace, kinds)
+        assert mirror.status().replaced == 0 and mirror.status().state == "live"
+
+
+def compact(cluster: RunningCluster, revision: str) -> None:
+    """Make etcd forget what was before a revision, over the JSON gateway it serves beside gRPC."""
+    folder, plan = cluster.folder, plan_of(cluster.cluster.settings)
+    with urllib3.PoolManager(
+        ca_certs=str(folder.certificate("etcd-ca")),
+        cert_file=str(folder.certificate("etcd-client")),
+        key_file=str(folder.key("etcd-client")),
+    ) as pool:
+        url = f"https://{plan.twin(plan.api_server)}:{ETCD_PORT}/v3/kv/compaction"
+        answer = pool.request("POST", url, json={"revision": revision, "physical": True}, timeout=5)
+    assert answer.status == 200, answer.data
+
+
+def kill_api_server(cluster: RunningCluster) -> None:
+    """kill -9, and wait until another process answers in its stead."""
+    before = pid_of(cluster, "kube-apiserver")
+    os.kill(before, signal.SIGKILL)
+
+    def answers() -> bool:
+        with contextlib.suppress(urllib3.exceptions.HTTPError, ApiError):
+            return pid_of(cluster, "kube-apiserver") != before and cluster.api.read("/readyz") == b"ok"
+        return False
+
+    until(answers, "the API server to be back", 60)

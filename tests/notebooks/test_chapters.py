@@ -42,6 +42,6 @@ def test_untouched_all_checks_are_red_and_say_why(name: str, tmp_path: Path) -> 
 def test_with_its_solutions_all_checks_are_green_and_recorded(name: str, tmp_path: Path) -> None:
     ran = execute(notebook(name, solved=True), tmp_path)
     assert errors(ran) == []
-    assert all(passed for passed, _ in results(ran).values()), results(ran)
+    assert [said for passed, said in results(ran).values() if not passed] == []
     recorded = LearnerRecord().chapters()[name]
     assert set(recorded.solved) >= {exercise.id for exercise in chapter(name).exercises}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -25,9 +26,10 @@ class FakeApiServer:
     Args:
         port: the port; a free one if 0.
         cluster: uid of its `kube-system` namespace.
+        tls: serve with this; http if None.
     """
 
-    def __init__(self, port: int = 0, cluster: str = "cluster-1") -> None:
+    def __init__(self, port: int = 0, cluster: str = "cluster-1", tls: ssl.SSLContext | None = None) -> None:
         self.changed = threading.Condition()
         self.cluster = cluster
         self.revision = 100
@@ -42,9 +44,14 @@ class FakeApiServer:
         self.snapshots: dict[str, list[dict[str, Any]]] = {}
         self.bookmarks = 0.05
         self.stopping = False
+        self.frozen = False
+        self.spoke = 0.0
+        """When it last sent anything, in epoch seconds."""
         self.sockets: set[socket.socket] = set()
         self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.fake = self
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.01,), name="fake-api-server"
         )
@@ -86,6 +93,26 @@ class FakeApiServer:
             open_now = list(self.sockets)
         for one in open_now:
             reset(one)
+
+    def freeze(self) -> None:
+        """Say nothing more on any connection, as a stopped process does; new ones are accepted."""
+        with self.changed:
+            self.frozen = True
+            self.changed.notify_all()
+
+    def thaw(self) -> None:
+        """Go on where it stopped."""
+        with self.changed:
+            self.frozen = False
+            self.changed.notify_all()
+
+    def become(self, cluster: str, revision: int) -> None:
+        """Be another, empty cluster from now on; who is connected hears nothing of it."""
+        with self.changed:
+            self.cluster, self.revision, self.compacted = cluster, revision, revision
+            self.objects.clear()
+            self.events.clear()
+            self.snapshots.clear()
 
     def put(self, plural: str, name: str, uid: str, **fields: Any) -> dict[str, Any]:
         """Create or change an object; a new uid under an old name is another object."""
@@ -173,6 +200,8 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
         watch = query.get("watch") == "true"
+        if not self._awake():
+            return
         with fake.changed:
             fake.requests.append((time.monotonic(), url.path, watch))
             fake.tokens.append(self.headers.get("Authorization", ""))
@@ -208,6 +237,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
+        self.server.fake.spoke = time.time()
+
+    def _awake(self) -> bool:
+        """Wait while the server is frozen; whether the client is still there."""
+        fake = self.server.fake
+        with fake.changed:
+            while fake.frozen and not fake.stopping and not _closed(self.connection):
+                fake.changed.wait(0.02)
+            return not fake.frozen
 
     def _hang(self) -> None:
         fake = self.server.fake
@@ -257,13 +295,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._send({"type": "ERROR", "object": status})
             self.wfile.write(b"0\r\n\r\n")
             return
-        while True:
+        fake.spoke = time.time()
+        while self._awake():
             with fake.changed:
                 news = [event for event in fake.events if event[0] > revision and event[1] == plural]
                 if not news and not fake.stopping:
                     fake.changed.wait(fake.bookmarks)
                 if fake.stopping or self.connection not in fake.sockets:
                     return
+                if fake.frozen:
+                    continue
                 now = fake.revision
                 compacted = revision < fake.compacted
                 news = [event for event in fake.events if event[0] > revision and event[1] == plural]
@@ -297,6 +338,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _chunk(self, data: bytes) -> None:
         self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
         self.wfile.flush()
+        self.server.fake.spoke = time.time()
 
 
 def reset(connection: socket.socket) -> None:

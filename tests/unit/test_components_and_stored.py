@@ -61,7 +61,7 @@ def test_the_table_has_the_control_plane_first_and_memory_where_it_can_be_read(t
     assert [row[0] for row in rows] == ["etcd", "kube-apiserver", "kube-scheduler", "addons"]
     assert rows[0] == ("etcd", "stopped", "", "", "0")
     assert rows[-1][3].endswith(" MB") and rows[-1][4] == "2"
-    assert "<table>" in components(cluster)._repr_html_()
+    assert "<table" in components(cluster)._repr_html_()
     assert "kube-apiserver" not in repr(components(cluster)["etcd"])
 
 

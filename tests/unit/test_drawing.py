@@ -19,6 +19,7 @@ from k8slab.graph.escape import esc, plain
 from k8slab.graph.looks import EDGES, LOOKS
 from k8slab.graph.scene import SceneBuilder
 from k8slab.graph.text import tree
+from tests.browser.scripted_scenes import grouped_scene, layered_scene
 from tests.unit.recorded_objects import START, Recording, kill, lesson
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -196,3 +197,21 @@ def test_nothing_heavy_is_imported_before_it_is_used() -> None:
         "print([name for name in ('networkx', 'plotly', 'kubernetes', 'pandas') if name in sys.modules])"
     )
     assert run([sys.executable, "-c", code], timeout=60).stdout.strip() == "[]"
+
+
+def test_layers_and_groups_are_drawn_with_their_words() -> None:
+    for scene, expected in (
+        (
+            layered_scene(),
+            {"VOLUMES", "CONFIGURATION", "LIMITS", "INGRESS", "missing", "→ web, shop", "used up"},
+        ),
+        (grouped_scene(), {"×94 Pods", "4 not ready", "web-crash"}),
+    ):
+        drawing = svg(scene)
+        assert drawing == svg(scene)
+        root = ElementTree.fromstring(drawing)
+        words = {text.text for text in root.iter(f"{SVG}text")}
+        assert expected <= words
+        height = float(root.get("height", "0"))
+        for text in root.iter(f"{SVG}text"):
+            assert 0 <= float(text.get("x", "-1")) <= 1240 and 0 <= float(text.get("y", "-1")) <= height

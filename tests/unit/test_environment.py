@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from k8slab.node.containers.environment import MissingConfigError, environment, expand, references
 from k8slab.node.containers.field_values import Surroundings, UnknownFieldError, field_value
 from k8slab.node.pods.service_variables import service_variables
-from k8slab.node.quantity import bytes_of, parse
+from k8slab.quantity import bytes_of, parse
 
 AROUND = Surroundings("10.7.255.11", "10.7.0.5", {"cpu": "2", "memory": "1Gi", "ephemeral-storage": "1000"})
 POD: dict[str, Any] = {

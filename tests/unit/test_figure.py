@@ -6,13 +6,11 @@ import json
 from typing import Any
 
 import networkx
-import pytest
 
 from k8slab.graph.figure import figure, figure_data, scene_graph
 from k8slab.graph.scene import SceneBuilder
-from k8slab.graph.timeline_figure import PHASES, lives_figure, phases_of, replicas_figure, timeline_figure
-from k8slab.mirror.timeline import Timeline
-from tests.unit.recorded_objects import START, Recording, kill, lesson
+from k8slab.widgets.kernel_figure import with_mortal_views
+from tests.unit.recorded_objects import START, kill, lesson
 
 
 def scenes() -> list[dict[str, Any]]:
@@ -31,7 +29,7 @@ def scenes() -> list[dict[str, Any]]:
 def test_the_number_and_order_of_traces_never_change() -> None:
     shapes = [[(trace["type"], trace["name"]) for trace in figure_data(scene)] for scene in scenes()]
     assert all(shape == shapes[0] for shape in shapes)
-    assert len(shapes[0]) == 16
+    assert len(shapes[0]) == 19
 
 
 def test_a_live_figure_can_be_updated_in_place() -> None:
@@ -90,55 +88,41 @@ def test_hostile_text_is_inert() -> None:
     assert "<a" not in text and "$\\" not in text and "%{" not in text and "href='" not in text
 
 
-def test_lives_are_cut_into_their_phases() -> None:
-    timeline = Timeline()
-    recording = lesson(timeline.record)
-    kill(recording)
-    recording.wait(1)
-    recording.drop("pod-web-a")
-    life = timeline.life("pod-web-a")
-    assert life is not None
-    spans = [
-        (name, round(start - START, 2), round(end - START, 2)) for name, start, end in phases_of(life, 0)
-    ]
-    assert spans == [
-        ("starting", 0.01, 0.21),
-        ("not ready", 0.21, 0.61),
-        ("ready", 0.61, 61.83),
-        ("terminating", 61.83, 63.57),
-    ]
-    drawn = timeline_figure(timeline, "lesson")
-    assert [trace.name for trace in drawn.data] == list(PHASES)
-    assert list(drawn.layout.yaxis.ticktext) == ["web-a", "web-b", "web-c", "web-x"]
-    terminating = drawn.data[-1]
-    assert list(terminating.y) == ["pod-web-a"] and terminating.x[0] == pytest.approx(1.74)
+def test_the_views_of_the_kernels_figure_end_with_their_elements() -> None:
+    """plotly's own module is wrapped where it exports its default, and left alone if it does so otherwise."""
+    script = "var w=()=>({});export{A as FigureModel,B as FigureView,w as default};\n/* licences */"
+    wrapped = with_mortal_views(script)
+    assert "inner=w()" in wrapped
+    assert "export{A as FigureModel,B as FigureView,k8slabWidget as default};\n/* licences */" in wrapped
+    assert with_mortal_views("export default {}") == "export default {}"
 
 
-def test_two_pods_of_one_name_have_two_rows() -> None:
-    timeline = Timeline()
-    recording = Recording(timeline.record)
-    recording.pod("db-0", uid="first")
-    recording.wait(1)
-    recording.drop("first")
-    recording.pod("db-0", uid="second")
-    recording.wait(1)
-    drawn = lives_figure(timeline.lives(), recording.now)
-    assert list(drawn.data[0].y) == ["first", "second"]
-    assert list(drawn.layout.yaxis.ticktext) == ["db-0", "db-0"]
+def test_labels_are_cut_to_their_room_and_keep_what_tells_pods_apart() -> None:
+    scene = scenes()[2]
+    owner = scene["pods"]["pod-web-x"]["owner"]
+    scene["owners"][owner]["name"] = "frontend-of-the-shop-6c8f9d7b5"
+    name = "frontend-of-the-shop-6c8f9d7b5-k2j4s"
+    scene["pods"]["pod-web-x"] = {**scene["pods"]["pod-web-x"], "name": name}
+    texts: dict[str, Any] = {trace["name"]: trace.get("text") for trace in figure_data(scene)}
+    assert "…k2j4s" in texts["running"]
+    assert texts["terminating"] == ["web-a<br>terminating"]
+    assert texts["Service"][0].startswith("web<br>")
 
 
-def test_replicas_are_steps_to_the_end() -> None:
-    timeline = Timeline()
-    recording = lesson(timeline.record)
-    kill(recording)
-    drawn = replicas_figure(timeline.replicas("ReplicaSet-web"), recording.now, "ReplicaSet web")
-    wants, has, ready = drawn.data
-    assert [trace.name for trace in drawn.data] == ["wants", "has", "ready"]
-    assert set(wants.y) == {3} and min(has.y[5:]) == 2 and ready.y[-1] == 3
-    assert wants.x[-1] == pytest.approx(recording.now - START)
-    assert ready.line.shape == "hv"
-
-
-def test_empty_pictures_are_pictures_too() -> None:
-    assert len(timeline_figure(Timeline()).data) == len(PHASES)
-    assert len(replicas_figure([], START, "nothing").data) == 3
+def test_groups_and_mismatches_are_drawn_and_the_title_says_how_many_pods_there_are() -> None:
+    scene = scenes()[1]
+    node = next(iter(scene["nodes"]))
+    group = {"node": node, "owner": "x", "name": "web", "kind": "ReplicaSet", "slot": 3, "count": 180,
+             "look": "running", "looks": {"running": 180}}  # fmt: skip
+    scene = {
+        **scene,
+        "groups": {f"{node}/x": group},
+        "shown": {"pods": 3, "of": 183},
+        "mismatches": {"m": {"service": "service-web", "pod": "pod-web-a", "kind": "no-endpoint", "why": ""}},
+        "edges": {},
+    }
+    traces = {trace["name"]: trace for trace in figure_data(scene)}
+    assert traces["group of Pods"]["text"] == ["×180"]
+    assert traces["group of Pods"]["hovertext"] == ["ReplicaSet web ×180: 180 running"]
+    assert traces["matches, and is no endpoint"]["x"].count(None) == 1
+    assert "showing 3 of 183 Pods one by one" in figure(scene).layout.title.text

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from k8slab.graph.endpoints import Endpoints
 from k8slab.graph.model import Model, build
-from k8slab.graph.pod_facts import pod_facts, printed_status
+from k8slab.graph.pod_facts import pod_facts, printed_ready, printed_status
 from k8slab.mirror.changes import Change, Listener
 from tests.unit.recorded_objects import Recording, kill, lesson
 
@@ -280,3 +280,27 @@ def test_a_model_never_needs_the_clock_of_a_change() -> None:
     for change in recording.changes:
         model.apply(Change(0.0, change.kind, change.verb, change.before, change.after))
     assert edges(model.graph) == edges(build(recording.objects.values()))
+
+
+@pytest.mark.parametrize(
+    ("first", "main", "ready"),
+    [
+        ({"started": True, "ready": True, "state": RUNNING}, {"ready": True, "state": RUNNING}, "2/2"),
+        ({"started": True, "ready": True, "state": RUNNING}, {"ready": False, "state": RUNNING}, "1/2"),
+        ({"started": True, "ready": False, "state": RUNNING}, {"ready": True, "state": RUNNING}, "1/2"),
+        ({"started": False, "ready": False, "state": RUNNING}, {"ready": False, "state": {}}, "0/2"),
+        ({"started": True, "ready": True, "state": RUNNING}, {"ready": True, "state": {}}, "1/2"),
+    ],
+)
+def test_ready_counts_sidecars_as_kubectl_does(
+    first: dict[str, Any], main: dict[str, Any], ready: str
+) -> None:
+    spec = {
+        "initContainers": [{"name": "beside", "restartPolicy": "Always"}],
+        "containers": [{"name": "main"}],
+    }
+    status = {
+        "initContainerStatuses": [{"name": "beside", **first}],
+        "containerStatuses": [{"name": "main", **main}],
+    }
+    assert printed_ready({"metadata": {}, "spec": spec, "status": status}) == ready

@@ -21,8 +21,8 @@ from k8slab.node.node_facts import HostResources, allocatable, capacity, node_co
 from k8slab.node.pods import pod_spec
 from k8slab.node.pods.admission import refusal, requested
 from k8slab.node.pods.pod_addresses import PodAddresses
-from k8slab.node.quantity import parse
 from k8slab.node.static.static_pods import ProcessRecord, mirror_pod, mirror_status, same_configuration
+from k8slab.quantity import parse
 
 NOW = 1_700_000_000.0
 

@@ -65,7 +65,7 @@ def test_the_scene_after_a_kill() -> None:
     assert scene["edges"]["service-web pod-web-a"]["state"] == "terminating"
     assert scene["nodes"]["node-worker-1"]["played"] == "kubelet played by k8slab"
     assert scene["recovery"]["healed"] == 0.74 and scene["recovery"]["heir"] == "web-x"
-    assert scene["badge"] == {"state": "live", "since": START}
+    assert scene["badge"] == {"state": "live", "since": START, "note": ""}
     json.dumps(scene)
 
 

@@ -11,7 +11,7 @@ from k8slab.mirror.changes import Change
 from k8slab.mirror.lives import Lives
 from k8slab.mirror.stopwatch import heirs, recovery
 from k8slab.mirror.timeline import Timeline
-from tests.unit.recorded_objects import START, Recording, kill, lesson
+from tests.unit.recorded_objects import START, Recording, kill, lesson, owned_by
 
 
 def timed() -> tuple[Recording, Timeline]:
@@ -86,6 +86,116 @@ def test_who_is_one_too_many_has_no_heir() -> None:
     recording.pod("web-x", recording.objects["ReplicaSet-web"])
     assert timeline.recovery("pod-web-b") is None
     assert timeline.recovery("pod-web-c") is None
+
+
+def test_who_was_let_go_counts_for_its_owner_no_more() -> None:
+    recording, timeline = timed()
+    let_go = recording.now
+    recording.change("pod-web-a", metadata={"ownerReferences": []})
+    recording.wait(0.1)
+    web = recording.objects["ReplicaSet-web"]
+    heir = recording.pod("web-x", web)
+    recording.start(heir, ready=True)
+    steps = [(step.has, step.ready) for step in timeline.replicas("ReplicaSet-web") if step.moment >= let_go]
+    assert steps == [(2, 2), (3, 3)]
+    orphan = timeline.life("pod-web-a")
+    assert orphan is not None and orphan.owner_at(recording.now) == "" and orphan.counts_at(recording.now)
+    recording.wait(1)
+    recording.drop("pod-web-a")
+    assert timeline.recoveries() == [], "nobody missed it: its place was taken"
+    recording.wait(1)
+    recording.delete("pod-web-b")
+    recording.wait(0.1)
+    third = recording.pod("web-y", web)
+    found = timeline.recovery("pod-web-b")
+    assert found is not None and found.heir is not None and found.heir.uid == third
+
+
+def test_who_was_taken_in_counts_from_then_on() -> None:
+    recording, timeline = timed()
+    stranger = recording.pod("stranger")
+    recording.wait(1)
+    owners = recording.objects["pod-web-a"]["metadata"]["ownerReferences"]
+    recording.change(stranger, metadata={"ownerReferences": owners})
+    assert [step.has for step in timeline.replicas("ReplicaSet-web")][-2:] == [3, 4]
+    recording.delete(stranger)
+    assert timeline.recovery(stranger) is None, "it was one too many"
+
+
+@pytest.mark.parametrize("pods_first", [False, True])
+@pytest.mark.parametrize("end", ["deleted", "scaled"])
+def test_who_ends_with_its_owners_wish_is_no_victim(pods_first: bool, end: str) -> None:
+    recording, timeline = timed()
+
+    def retire() -> None:
+        if end == "deleted":
+            recording.drop("ReplicaSet-web")
+        else:
+            recording.owner("ReplicaSet", "web", 0)
+
+    if not pods_first:
+        retire()
+    for letter in "abc":
+        recording.wait(0.02)
+        recording.delete(f"pod-web-{letter}")
+    if pods_first:
+        recording.wait(0.02)
+        retire()
+    assert timeline.recoveries() == []
+    recording.wait(60)
+    fresh = recording.owner("ReplicaSet", "web", 3)
+    recording.pod("web-x", fresh)
+    assert timeline.recoveries() == [], "what is made later is nobody's heir"
+
+
+def test_who_has_done_its_work_is_no_victim() -> None:
+    timeline = Timeline()
+    recording = Recording(timeline.record)
+    job = recording.owner("Job", "bill", 0)
+    done, failed = recording.pod("bill-a", job), recording.pod("bill-b", job)
+    recording.change(done, status={"phase": "Succeeded"})
+    recording.wait(10)
+    recording.delete(done)
+    recording.change(failed, status={"phase": "Failed"})
+    assert timeline.recoveries() == [], "whether a Job tries again only its next Pod tells"
+    recording.wait(10)
+    again = recording.pod("bill-c", job)
+    assert [one.heir.uid for one in timeline.recoveries() if one.heir] == [again]
+    recording.wait(10)
+    recording.change("Job-bill", status={"conditions": [{"type": "Complete", "status": "True"}]})
+    assert timeline.replicas("Job-bill")[-1].wants == 0
+    assert len(timeline.recoveries()) == 1
+
+
+@pytest.mark.parametrize(("revision", "recoveries"), [("1", 1), ("2", 0)])
+def test_a_rollout_of_a_statefulset_is_no_recovery(revision: str, recoveries: int) -> None:
+    timeline = Timeline()
+    recording = Recording(timeline.record)
+    store = recording.owner("StatefulSet", "store", 1)
+
+    def pod(uid: str, revision: str) -> None:
+        labels = {"controller-revision-hash": revision}
+        names = {"name": "store-0", "namespace": "lesson", "uid": uid, "labels": labels}
+        recording.put({"kind": "Pod", "metadata": {**names, "ownerReferences": owned_by(store)}})
+
+    pod("first", "1")
+    recording.wait(5)
+    recording.drop("first")
+    recording.wait(0.1)
+    pod("second", revision)
+    assert len(timeline.recoveries()) == recoveries
+
+
+def test_lives_and_wishes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("k8slab.mirror.lives.LIVES_KEPT", 5)
+    timeline = Timeline()
+    recording = Recording(timeline.record)
+    for number in range(20):
+        web = recording.owner("ReplicaSet", f"web-{number}", 1)
+        recording.drop(recording.pod(f"web-{number}", web))
+        recording.drop(f"ReplicaSet-web-{number}")
+    known = timeline._lives
+    assert (len(known._lives), len(known._owned), len(known._wants), len(known._gone)) == (5, 5, 5, 5)
 
 
 def test_a_victim_nobody_replaces_yet_is_a_recovery_without_heir() -> None:

@@ -195,6 +195,10 @@ def test_the_table_of_outcomes() -> None:
     policy = Policy(random.Random(1))
     refused = [policy.decide(Outcome("refused"), False, 0, float(second)) for second in range(0, 90, 3)]
     assert max(one.pause for one in refused) <= 3.2 and all(one.verify for one in refused)
+    policy = Policy(random.Random(1))
+    resets = [policy.decide(Outcome("broken"), True, 15, 15.0 * number).pause for number in range(8)]
+    assert resets == [0] * 8, "a watch that worked for a while begins anew"
+    assert decide(Outcome("untrusted")).reload and decide(Outcome("untrusted")).verify
     assert decide(Outcome("throttled", retry_after=17)).pause == 17
     policy = Policy(random.Random(1))
     answers = [policy.decide(Outcome("unauthorized"), False, 0, float(second)) for second in range(3)]

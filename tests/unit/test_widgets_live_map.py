@@ -88,15 +88,19 @@ def test_changes_make_the_same_scene_in_the_browser(live: RecordedMap, source: S
 def test_the_first_change_goes_at_once_and_then_at_most_twenty_a_second(
     live: RecordedMap, source: ScriptedSource
 ) -> None:
-    live._drawer.run(lambda: None)
-    begin = time.monotonic()
-    while time.monotonic() < begin + 1.0:
-        source.change(lambda scene: scene["pods"]["p3"].update(note=str(scene["changes"])))
-    wait(lambda: live.picture()["scene"] == source.scene())
-    first = live.latencies[0]
-    assert first < 0.2, f"the first change waited {first:.3f} s"
+    firsts = []
+    for _ in range(3):  # a machine that is busy for a moment may delay one of them
+        live._drawer.run(lambda: None)
+        time.sleep(0.06)
+        known = len(live.latencies)
+        begin = time.monotonic()
+        while time.monotonic() < begin + 0.4:
+            source.change(lambda scene: scene["pods"]["p3"].update(note=str(scene["changes"])))
+        wait(lambda: live.picture()["scene"] == source.scene())
+        firsts.append(live.latencies[known])
     gaps = [b - a for a, b in zip(live.times, live.times[1:], strict=False)]
     assert min(gaps) >= 0.049
+    assert min(firsts) < 0.049, f"the first changes waited {firsts} s"
     assert len(live.batches) >= 5
 
 
@@ -162,7 +166,10 @@ def test_a_refusal_is_told_in_its_own_words(live: RecordedMap) -> None:
 
 
 def test_a_long_answer_is_cut_and_says_so(live: RecordedMap, source: ScriptedSource) -> None:
-    live._requests._actions.logs = lambda uid: "x" * 250_000 + "end"  # type: ignore[method-assign]
+    def long_logs(uid: str, container: str = "") -> str:
+        return "x" * 250_000 + "end"
+
+    live._requests._actions.logs = long_logs  # type: ignore[method-assign]
     text = ask(live, "logs", uid="p3")["text"]
     assert text.startswith("(the last 100000 of 250003 characters)")
     assert text.endswith("end")

@@ -189,7 +189,7 @@ def test_the_kill_panel_follows_the_pods_and_kills(open_panel: Open, tmp_path: P
     wait(lambda: len(panel.pod.options) == 4)
     assert panel.pod.value == "p4", "a choice that is still there stays"
     press(panel.button)
-    wait(lambda: "$ kubectl kill pod web-m2v6k" in panel.result.value)
+    wait(lambda: "kubectl kill pod web-m2v6k" in panel.result.value)
     assert "deleted" in panel.result.value
     set_index(panel.verb, 1)
     wait(lambda: panel.button.description == "Force kill" and not panel.button.disabled)

@@ -29,9 +29,9 @@ from k8slab.node.node_context import NodeContext
 from k8slab.node.pods import pod_spec
 from k8slab.node.pods.pod_spec import Container, Pod
 from k8slab.node.pods.service_variables import service_variables
-from k8slab.node.quantity import bytes_of
 from k8slab.node.runtime.client import RuntimeGoneError, RuntimeRefusedError
 from k8slab.node.volumes.mounts import Mount, VolumeError, real
+from k8slab.quantity import bytes_of
 
 CONFIG_ERRORS = (
     *(MissingConfigError, UnknownFieldError, VolumeError, UnknownImageError, RootRefusedError),

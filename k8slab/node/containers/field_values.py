@@ -14,7 +14,7 @@ from typing import Any
 
 from k8slab.node.pods import pod_spec
 from k8slab.node.pods.pod_spec import Container, Pod
-from k8slab.node.quantity import parse, whole
+from k8slab.quantity import parse, whole
 
 _SUBSCRIPT = re.compile(r"(metadata\.(?:annotations|labels))\['(.*)'\]$")
 

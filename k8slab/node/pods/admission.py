@@ -13,7 +13,7 @@ from typing import Any
 from k8slab.node.node_selector import matches
 from k8slab.node.pods import pod_spec
 from k8slab.node.pods.pod_spec import Pod
-from k8slab.node.quantity import parse, whole
+from k8slab.quantity import parse, whole
 
 SAFE_SYSCTLS = (
     *("kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.tcp_syncookies"),

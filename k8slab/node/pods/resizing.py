@@ -15,7 +15,7 @@ from typing import Any
 from k8slab.node.containers.container_status import timestamp
 from k8slab.node.pods import pod_spec
 from k8slab.node.pods.pod_spec import Container, Pod
-from k8slab.node.quantity import bytes_of, parse
+from k8slab.quantity import bytes_of, parse
 
 Resources = dict[str, Any]
 PENDING, IN_PROGRESS = "PodResizePending", "PodResizeInProgress"

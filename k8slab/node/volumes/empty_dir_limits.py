@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from k8slab.node.pods.pod_spec import Pod
-from k8slab.node.quantity import bytes_of
+from k8slab.quantity import bytes_of
 
 LOOK_SECONDS = 10.0
 """How often a kubelet's eviction manager looks (`evictionMonitoringPeriod`)."""

@@ -43,6 +43,14 @@ def parse(text: str | int) -> Decimal:
     return value.scaleb(int(exponent)) if exponent else value * _SUFFIXES[suffix or ""]
 
 
+def value_of(text: object) -> Decimal:
+    """The value of a quantity in its base unit; 0 for what is none, as in a picture of somebody's objects."""
+    try:
+        return parse(str(text))
+    except ValueError:
+        return Decimal(0)
+
+
 def whole(value: Decimal) -> int:
     """A value rounded up to a whole number, as `Quantity.Value()` does."""
     return int(value.to_integral_value(ROUND_CEILING))
