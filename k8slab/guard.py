@@ -15,32 +15,22 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import re
-import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
-from k8slab import manifests
+from k8slab import action_log, manifests
 from k8slab.attached_changes import CHANGES_A_SECOND, SELECTOR, Pace, labelled, rendering, renders
 from k8slab.cluster.api import KINDS, Api, checked_body
 from k8slab.cluster.attachment import Attachment
 from k8slab.cluster.contract import Cluster, ClusterNode, ClusterProcess, NodeAction, ProcessAction
 from k8slab.cluster.ownership import Ownership
 from k8slab.commands import Completed
-from k8slab.errors import ConflictError, GuardError, NotFoundError
-from k8slab.folders import state_folder
-from k8slab.kubectl_arguments import CLUSTER_WIDE, KubectlRequest, understand
+from k8slab.errors import ConflictError, NotFoundError
+from k8slab.guard_rules import check_documents, check_namespace, check_request, check_shared
+from k8slab.kubectl_arguments import KubectlRequest, understand
 from k8slab.kubectl_program import replace_process, run_kubectl
 
 FIELD_MANAGER = "k8slab"
-
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_CLUSTER_WIDE_VERBS = {
-    "nodes": {"cordon", "uncordon", "drain", "taint", "label", "annotate"},
-    "namespaces": {"create", "delete", "label", "annotate"},
-}
 
 
 class Guard:
@@ -57,23 +47,6 @@ class Guard:
         self._ownership = Ownership(cluster, api)
         self._attachment = Attachment(cluster, api)
         self._pace = Pace(CHANGES_A_SECOND)
-
-    def check_namespace(self, namespace: str) -> None:
-        """Refuse a namespace that is the system's own, or whose name only looks like another.
-
-        Raises:
-            GuardError: it may not be changed.
-        """
-        if not _LABEL.fullmatch(namespace):
-            raise GuardError(
-                f"{namespace!r} is no name of a namespace: letters a-z, digits and hyphens, at most 63.",
-                "Check how it is written.",
-            )
-        if namespace.startswith("kube-"):
-            raise GuardError(
-                f"The namespace {namespace} belongs to Kubernetes itself; a lab changes nothing there.",
-                "Look around in it as you like: reading is free.",
-            )
 
     def check_cluster(self, namespace: str = "") -> None:
         """Make sure, now, that this is the cluster k8slab made, or that its user lets a namespace be changed.
@@ -195,9 +168,9 @@ class Guard:
             shown: the kubectl line in the learner's words, for an error's message.
             verb: what kubectl is to do with it.
         """
-        self._check_documents(verb, documents)
+        check_documents(verb, documents)
         for each in {namespace, *(document.namespace for document in documents if document.namespace)}:
-            self.check_namespace(each)
+            check_namespace(each)
             self.check_cluster(each)
         if not self.cluster.owned:
             documents = labelled(documents)
@@ -254,17 +227,9 @@ class Guard:
                 for each in request.namespaces or (namespace,):
                     self.check_cluster(each)
             return request
-        for each in request.namespaces or (namespace,):
-            self.check_namespace(each)
-        for plural in request.types:
-            self._check_cluster_wide(plural, request.verb)
-        if "namespaces" in request.types:
-            if not request.names and request.verb != "create":
-                raise GuardError(f"`{request.verb}` names no namespace.", "Name each one.")
-            for name in request.names:
-                self.check_namespace(name)
-        for file in request.files:
-            self._check_documents(request.verb, _documents_at(file))
+        if not self.cluster.owned:
+            check_shared(self.cluster.name, request)
+        check_request(request, namespace)
         for each in request.namespaces or (namespace,):
             self.check_cluster(each)
         self._record(f"kubectl {request.verb}", namespace, " ".join(arguments))
@@ -348,30 +313,6 @@ class Guard:
         self._record("simulate", "", str(nodes))
         self.cluster.simulate(nodes)
 
-    def _check_cluster_wide(self, plural: str, verb: str) -> None:
-        if plural in CLUSTER_WIDE and not self.cluster.owned:
-            raise GuardError(
-                f"{plural} belong to everybody on the cluster {self.cluster.name!r}; the lab leaves them.",
-                "On a cluster of the lab's own, with backend='embedded', it works.",
-            )
-        if plural in CLUSTER_WIDE and verb not in _CLUSTER_WIDE_VERBS.get(plural, set()):
-            raise GuardError(
-                f"`{verb}` on {plural} changes the whole cluster, and this lab changes only its namespaces.",
-                "What may be done to nodes: cordon, uncordon, drain, taint, label.",
-            )
-
-    def _check_documents(self, verb: str, documents: Sequence[manifests.Document]) -> None:
-        for document in documents:
-            if document.namespace:
-                self.check_namespace(document.namespace)
-            if document.kind == "Namespace":
-                self.check_namespace(document.name)
-            elif document.kind.lower() in _CLUSTER_WIDE_KINDS:
-                raise GuardError(
-                    f"{document.source} holds a {document.kind}, which belongs to the whole cluster.",
-                    f"Take it out, then {verb} the rest.",
-                )
-
     def _send(
         self,
         method: str,
@@ -382,7 +323,7 @@ class Guard:
         uid: str = "",
         query: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        self.check_namespace(namespace)
+        check_namespace(namespace)
         self.check_cluster(namespace)
         self._record(method, namespace, f"{path} {uid}".strip())
         if method in ("POST", "PATCH") and "/proxy/" not in path:
@@ -395,39 +336,4 @@ class Guard:
         return parsed
 
     def _record(self, action: str, namespace: str, what: str) -> None:
-        """Write the action down before it is done; the file is only ever added to."""
-        line = {
-            "time": round(time.time(), 3),
-            "user": os.getuid(),
-            "cluster": self.cluster.uuid,
-            "action": action,
-            "namespace": namespace,
-            "what": what,
-        }
-        log = state_folder() / "actions.jsonl"
-        try:
-            log.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            with os.fdopen(descriptor, "a") as file:
-                file.write(json.dumps(line) + "\n")
-        except OSError as error:
-            raise GuardError(
-                f"The log of actions {log} cannot be written ({error.strerror}), so nothing was changed.",
-                "Free some space there, or name another folder in K8SLAB_STATE_DIR.",
-            ) from error
-
-
-_SINGULAR = {plural: words.split()[0] for plural, words in CLUSTER_WIDE.items()}
-_CLUSTER_WIDE_KINDS = frozenset(_SINGULAR.values()) - {"namespace"}
-
-
-def _documents_at(file: str) -> list[manifests.Document]:
-    if file == "-" or "://" in file:
-        raise GuardError(
-            f"The guard cannot read {file!r} before kubectl does.", "Save the manifest as a file first."
-        )
-    path = Path(file)
-    if path.is_dir():
-        paths = [each for each in sorted(path.rglob("*")) if each.suffix in (".yaml", ".yml", ".json")]
-        return [document for each in paths for document in manifests.read(each)]
-    return list(manifests.read(path))
+        action_log.record(self.cluster.uuid, action, namespace, what)

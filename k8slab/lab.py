@@ -37,7 +37,7 @@ from k8slab.session.introduction import introduction, reality_of
 from k8slab.session.judge import Judge
 from k8slab.session.nodes import Nodes
 from k8slab.session.plain_words import in_plain_words
-from k8slab.session.pods import PodList, PodRow, find_pod, list_coming_pods
+from k8slab.session.pod_calls import PodCalls
 from k8slab.session.practice import WRITTEN_SECONDS, Practice
 from k8slab.session.record import LearnerRecord
 from k8slab.session.record_keeper import RecordKeeper
@@ -54,7 +54,7 @@ KEPT = "What you reached stays written down: lab.progress()."
 _open: dict[tuple[str, str], Lab] = {}
 
 
-class Lab(Practice):
+class Lab(PodCalls, Practice):
     """One chapter on one cluster. Made by `Lab.open`.
 
     Args:
@@ -210,64 +210,6 @@ class Lab(Practice):
         return run_for_a_while(words, lambda: session.kubectl(words))
 
     @in_plain_words
-    def pods(self, selector: str = "") -> PodList:
-        """The Pods of the chapter, those that stay before those that leave.
-
-        Args:
-            selector: a label selector such as `app=web`, or a word for the label `app`; all Pods if empty.
-        """
-        session = self._answering()
-        return list_coming_pods(session.api, session.namespace, selector)
-
-    @in_plain_words
-    def kill(self, pod: PodRow | str, force: bool = False) -> Text:
-        """Delete a Pod, as the map's Kill button does.
-
-        Args:
-            pod: a row of `lab.pods()`, or a name such as `web-x7k2p` or `pod/web-x7k2p`.
-            force: whether it is removed at once, without a grace period.
-        """
-        row = self._find(pod)
-        self._say(self._actions.line(row, "force_kill" if force else "kill"))
-        self._views.announce(row.uid, "force_kill" if force else "kill")
-        text = self._actions.delete(row, force)
-        return Text(text + self._views.unanswered())
-
-    @in_plain_words
-    def crash(self, pod: PodRow | str, container: str = "") -> Text:
-        """Crash a container's program: the Pod stays, and its kubelet starts the program again.
-
-        Args:
-            pod: as for `kill`.
-            container: its name; the first if empty.
-        """
-        row = self._find(pod)
-        self._say(self._actions.line(row, "crash", container))
-        self._views.announce(row.uid, "crash")
-        return Text(self._actions.crash_container(row, container))
-
-    @in_plain_words
-    def label(self, pod: PodRow | str, key: str, value: str) -> Text:
-        """Set a label of a Pod."""
-        row = self._find(pod)
-        self._say(f"kubectl label pod {row.name} {shlex.quote(f'{key}={value}')} --overwrite")
-        return Text(self._actions.set_label(row, key, value))
-
-    @in_plain_words
-    def unlabel(self, pod: PodRow | str, key: str) -> Text:
-        """Take a label off a Pod."""
-        row = self._find(pod)
-        self._say(f"kubectl label pod {row.name} {key}-")
-        return Text(self._actions.set_label(row, key, None))
-
-    @in_plain_words
-    def logs(self, pod: PodRow | str, container: str = "") -> Text:
-        """The last lines that a Pod printed."""
-        row = self._find(pod)
-        self._say(self._actions.line(row, "logs"))
-        return Text(self._actions.logs_of(row, container), f"Logs of {row.name}")
-
-    @in_plain_words
     def etcd(self, target: str) -> StoredObject:
         """How etcd keeps an object, read past the API server. Of a Secret no values are shown.
 
@@ -275,13 +217,6 @@ class Lab(Practice):
             target: such as `pod/web`, `deploy/web`, `svc/web` or `node/worker-1`.
         """
         return look_up(self._live().cluster, self.namespace, target)
-
-    @in_plain_words
-    def events(self) -> Table:
-        """What Kubernetes reported in the chapter's namespace, oldest first."""
-        self._answering()
-        self._say("kubectl events")
-        return self._actions.events_of()
 
     @in_plain_words
     def requests(self, target: str, rate: float = 20) -> Traffic:
@@ -381,13 +316,6 @@ class Lab(Practice):
         session = self._live()
         session.check_answers()
         return session
-
-    def _find(self, pod: PodRow | str) -> PodRow:
-        session = self._answering()
-        return find_pod(session.api, session.namespace, pod)
-
-    def _say(self, line: str) -> None:
-        print(f"$ {line}")
 
 
 def _attachment(
