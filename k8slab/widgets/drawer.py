@@ -69,6 +69,20 @@ def is_open(key: str, widget: Any) -> bool:
         return _open.get(key) is widget
 
 
+def close_with_all(widget: Any) -> None:
+    """Close what hangs on a widget: its layout and style, and what is in it, with theirs.
+
+    ipywidgets closes none of these with a widget: each would stay in kernel and page for good.
+    """
+    for child in getattr(widget, "children", ()):
+        close_with_all(child)
+        child.close()
+    for name in ("layout", "style"):
+        part = getattr(widget, name, None)
+        if part is not None and hasattr(part, "comm"):
+            part.close()
+
+
 class Drawer:
     """A thread that does jobs in order; made by `take_drawer`."""
 

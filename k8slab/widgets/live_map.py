@@ -29,7 +29,7 @@ import anywidget
 import traitlets
 
 from k8slab.errors import LabError
-from k8slab.widgets.drawer import forget_open, is_open, replace_open, take_drawer
+from k8slab.widgets.drawer import close_with_all, forget_open, is_open, replace_open, take_drawer
 from k8slab.widgets.map_requests import MapActions, MapRequests
 
 Scene = dict[str, Any]
@@ -256,8 +256,17 @@ class LiveMap(anywidget.AnyWidget):
             self._drawer.run(lambda: self.send({"farewell": MOVED}))
         forget_open(self._key, self)
         self._requests.close()
-        self._drawer.run(super().close)
+        self._drawer.run(self._close_all)
         self._drawer.give_back()
+
+    def _close_all(self) -> None:
+        close_with_all(self)
+        super().close()
+        # IPython remembers every cell's result, so a closed map must be small.
+        scene = self._picture["scene"]
+        small = {"title": scene.get("title", ""), "pods": dict.fromkeys(scene.get("pods", ()))}
+        self._picture = {**self._picture, "scene": small}
+        self.snapshot = {}
 
     def __repr__(self) -> str:
         scene = self._picture["scene"]

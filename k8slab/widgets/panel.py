@@ -10,7 +10,7 @@ import ipywidgets
 
 from k8slab.answers import LONGEST_LINE, escaped
 from k8slab.widgets.click_note import ClickNote
-from k8slab.widgets.drawer import Drawer, forget_open, replace_open, take_drawer
+from k8slab.widgets.drawer import Drawer, close_with_all, forget_open, replace_open, take_drawer
 
 Tone = Literal["plain", "good", "bad", "hint"]
 
@@ -88,8 +88,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         self._drawer.give_back()
 
     def _close_all(self) -> None:
-        for child in self.children:
-            child.close()
+        close_with_all(self)
         super().close()
 
     def __repr__(self) -> str:

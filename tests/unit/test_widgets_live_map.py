@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ipywidgets.widgets.widget import _instances
 
 from k8slab.errors import LabError
 from k8slab.graph.scene import patched
@@ -224,7 +225,7 @@ def test_running_the_cell_again_leaves_no_thread_and_no_listener(
     source: ScriptedSource, tmp_path: Path
 ) -> None:
     actions = NotingActions(source, tmp_path / "notes.jsonl")
-    before = set(threading.enumerate())
+    before, widgets = set(threading.enumerate()), set(_instances)
     first = LiveMap(source, actions)
     second = LiveMap(source, actions)
     assert first.comm is None, "the first was closed"
@@ -234,6 +235,8 @@ def test_running_the_cell_again_leaves_no_thread_and_no_listener(
     second.close()
     assert source.listeners == 0
     assert set(threading.enumerate()) == before
+    assert set(_instances) == widgets, "its layout was closed with it"
+    assert repr(second) == "<LiveMap of 03 · ReplicaSets: 5 Pods>" and not second.snapshot
     source.change(lambda scene: scene["pods"].clear())
 
 

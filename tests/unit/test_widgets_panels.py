@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ipywidgets.widgets.widget import _instances
 
 from k8slab.chapters.predictions import Choice, Question
 from k8slab.errors import LabError
@@ -42,8 +43,9 @@ def wait(condition: Callable[[], Any], seconds: float = 5.0) -> Any:
 
 @pytest.fixture
 def open_panel() -> Iterator[Callable[[Panel], Panel]]:
-    """Closes what a test opened, and insists that no thread is left."""
+    """Closes what a test opened; no thread may be left, and no widget but the kernel's figure."""
     before = set(threading.enumerate())
+    known = set(_instances)
     opened: list[Panel] = []
 
     def keep(panel: Any) -> Any:
@@ -55,6 +57,8 @@ def open_panel() -> Iterator[Callable[[Panel], Panel]]:
         panel.close()
         panel.close()
     wait(lambda: set(threading.enumerate()) <= before)
+    left = [type(widget).__name__ for key, widget in _instances.items() if key not in known]
+    assert [name for name in left if "Figure" not in name] == []
 
 
 Open = Callable[[Any], Any]
