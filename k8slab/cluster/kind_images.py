@@ -10,14 +10,12 @@ from pathlib import Path
 from k8slab.cluster.container_engine import Engine
 from k8slab.cluster.kind_command import Kind
 from k8slab.errors import LabError
+from k8slab.node.images.demo import BASE_VARIABLE, COLOURS
 from k8slab.node.images.programs import demo_folder
 from k8slab.progress import Progress, reason_of
 
 IMAGE_VARIABLE = "K8SLAB_KIND_IMAGE"
 """Names the nodes' image, such as one that is here already."""
-
-BASE_VARIABLE = "K8SLAB_DEMO_BASE"
-"""Names the Python image that the demo application's is built from."""
 
 PINNED = {
     "v0.33.0": "kindest/node:v1.37.0@sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5"
@@ -31,9 +29,6 @@ MINORS = range(34, 38)
 
 DEMO_REPOSITORY = "docker.io/k8slab/demo"
 """With its registry: podman would call it `localhost/...` otherwise, and no node would find it."""
-
-COLOURS = {"1": "blue", "2": "green", "3": "orange"}
-"""The demo application's versions; `node/images/images.yaml` has the same."""
 
 CONTENT_LABEL = "k8slab.dev/content"
 
