@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TypeVar
 
+from k8slab.chapters.abilities import Ability
 from k8slab.chapters.checks import Check
 from k8slab.chapters.evidence import Evidence
 from k8slab.chapters.predictions import Prediction
@@ -26,6 +27,7 @@ class Exercise:
         hints: from a nudge to nearly everything, shown one by one.
         solution: lines of a notebook cell that reach it.
         prediction: what the learner is asked first; None if nothing.
+        needs: what it needs that not every cluster lets a learner do.
     """
 
     id: str
@@ -35,6 +37,7 @@ class Exercise:
     hints: tuple[str, ...]
     solution: tuple[str, ...]
     prediction: Prediction | None = None
+    needs: tuple[Ability, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,12 @@ class Chapter:
     recap: tuple[RecapQuestion, ...] = ()
     kinds: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
+
+    @property
+    def needs(self) -> tuple[Ability, ...]:
+        """What any of its exercises and predictions needs, each once, in the order in which it is met."""
+        parts: tuple[Exercise | Prediction, ...] = (*self.predictions, *self.exercises)
+        return tuple(dict.fromkeys(need for part in parts for need in part.needs))
 
     def exercise(self, id: str) -> Exercise:
         """The exercise of that id.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from k8slab.chapters.abilities import Ability
 from k8slab.chapters.evidence import Evidence
 
 UNKNOWN = "unknown"
@@ -50,12 +51,14 @@ class Prediction:
         questions: what is asked.
         act: what to do now, in one sentence.
         judge: what really happened.
+        needs: what it needs that not every cluster lets a learner do.
     """
 
     id: str
     questions: tuple[Question, ...]
     act: str
     judge: Judge
+    needs: tuple[Ability, ...] = ()
 
 
 @dataclass(frozen=True)

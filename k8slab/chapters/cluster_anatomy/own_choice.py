@@ -134,6 +134,7 @@ OWN_CHOICE = Exercise(
         " scheduler is back. Which node it runs on is your choice."
     ),
     check=own_choice,
+    needs=("components",),
     hints=(
         'What the scheduler does to a Pod is to fill in one field of its spec. `lab.kubectl("get pod hello -o'
         ' yaml")` shows it.',

@@ -116,6 +116,7 @@ PREDICTIONS = (
         ),
         act="Now run the next two cells: one stops the scheduler, one asks for late.",
         judge=no_scheduler,
+        needs=("components",),
     ),
     Prediction(
         id="no-controller-manager",
@@ -129,6 +130,7 @@ PREDICTIONS = (
         ),
         act="Now run the next two cells: one stops the controller-manager, one kills a Pod.",
         judge=no_controller_manager,
+        needs=("components",),
     ),
     Prediction(
         id="no-api-server",
@@ -146,6 +148,7 @@ PREDICTIONS = (
         ),
         act="Now stop it. The answer comes when it is back: until then nobody can tell.",
         judge=no_api_server,
+        needs=("components",),
     ),
     Prediction(
         id="silent-node",
@@ -164,6 +167,7 @@ PREDICTIONS = (
         ),
         act="Now run the next cell. The answer needs about a minute; read on meanwhile.",
         judge=silent_node,
+        needs=("machines",),
     ),
 )
 """In the order in which the chapter asks them."""

@@ -109,6 +109,7 @@ WAITING_WISH = Exercise(
         " Pods are there. In the end there are to be 5."
     ),
     check=waiting_wish,
+    needs=("components",),
     hints=(
         'The wish is a number in the Deployment: lab.kubectl("scale deployment web --replicas=5") changes'
         " it.",

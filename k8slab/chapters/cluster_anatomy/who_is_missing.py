@@ -120,6 +120,7 @@ WHO_IS_MISSING = Exercise(
         " tea. Find out from what is there and what is not who is missing, and start that part."
     ),
     check=who_is_missing,
+    needs=("components",),
     hints=(
         'Look at what was made: lab.kubectl("get deployments,replicasets,pods -o wide"). Where does it stop?',
         "No ReplicaSet, no Pods: nobody compares. Pods without a node: nobody chooses.",
