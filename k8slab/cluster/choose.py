@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from k8slab.cluster.contract import BackendName, Cluster
-from k8slab.errors import LabError
+from k8slab.errors import LabError, MissingToolError
 from k8slab.progress import Progress, TextProgress
 
 BACKENDS: tuple[BackendName, ...] = ("embedded", "kind", "existing")
@@ -94,6 +94,8 @@ def open_cluster(
             f"The backend is {choice.backend!r}, and {'a' if attach else 'no'} context was named.",
             "A cluster that is there already is opened with backend='existing' and context='NAME' together.",
         )
+    if choice.backend == "kind" and not (backend or os.environ.get("K8SLAB_BACKEND")):
+        choice = _with_kind(choice, progress)
     progress.line(choice.reason)
     if attach is not None:
         from k8slab.cluster.existing import open_existing
@@ -111,3 +113,16 @@ def open_cluster(
     from k8slab.cluster.embedded import open_embedded
 
     return open_embedded(name, nodes, keep, progress, choice.reason, hold=hold, clock=clock)
+
+
+def _with_kind(choice: Choice, progress: Progress) -> Choice:
+    """The same choice once the program kind is there; the embedded one where it cannot be had."""
+    from k8slab.cluster.kind_program import locate_kind
+
+    try:
+        locate_kind(progress)
+    except MissingToolError as error:
+        if sys.platform != "linux":
+            raise
+        return Choice("embedded", f"Taking the embedded control plane: {error.message}")
+    return choice

@@ -210,12 +210,9 @@ def _kind() -> list[Finding]:
         unused = f"not used: {seen}; the embedded backend needs no containers"
         return [Finding("kind", "ok", unused, engine_cure(seen))]
     runs, why = kind_can_run()
-    cure = (
-        f"Put kind on PATH, or let it be built. {GO_CURE}" if not runs and "the program kind" in why else ""
-    )
     first = why if runs else f"not used: {why}; the embedded backend needs no containers"
     return [
-        Finding("kind", "ok" if runs else "warn", first, cure),
+        Finding("kind", "ok" if runs else "warn", first),
         *(Finding(f"kind: {each.subject}", "warn", each.seen, each.cure) for each in faults(engine)),
     ]
 

@@ -1,44 +1,43 @@
-"""Where the program kind comes from, rung by rung: PATH, the cache, a build from its Go module.
+"""Where the program kind comes from, rung by rung: PATH, the cache, the release, a build from its Go module.
 
-kind's releases are not downloaded: the module proxy has the same source, its sum is pinned in
-`components/kind/go.sum`, and Go itself refuses what differs. A cold build takes about a minute.
+The release's sum is pinned in `components/release.json`, its source's in `components/kind/go.sum`: what
+differs is refused. A cold build takes about a minute.
 """
 
 from __future__ import annotations
 
 import json
-import os
+import platform
 import re
 import shutil
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from filelock import FileLock
 
 from k8slab.cluster.components.disk import MB, require_space
+from k8slab.cluster.components.download import address, fetch
+from k8slab.cluster.components.go_module import build_module
 from k8slab.cluster.components.memory import Memory
-from k8slab.cluster.components.programs import RefusedError
+from k8slab.cluster.components.programs import ARCHITECTURES, RefusedError
 from k8slab.cluster.components.release import load_release
-from k8slab.cluster.components.toolchain import CURE, Go, cache_settings, find_go, install_go
+from k8slab.cluster.components.toolchain import CURE
 from k8slab.cluster.components.verify import check_digest
 from k8slab.cluster.container_engine import environment
 from k8slab.commands import find_program, run
-from k8slab.errors import LabError, MissingToolError, last_lines
+from k8slab.errors import LabError, MissingToolError
 from k8slab.folders import cache_folder, write_private
-from k8slab.processes import CLUSTER_VARIABLE, Child, end_processes, processes_of_cluster
+from k8slab.processes import end_processes, processes_of_cluster
 from k8slab.progress import Progress, TextProgress, reason_of
-
-VERSION = "v0.33.0"
-"""What is built; `components/kind/go.mod` pins the same."""
 
 OLDEST = (0, 30)
 """The oldest kind that is taken from PATH."""
 
 PACKAGE = "sigs.k8s.io/kind"
-SPACE = 800 * MB
-TIMEOUT = 1200.0
+DOWNLOAD_SPACE = 30 * MB
+BUILD_SPACE = 800 * MB
 VERSION_SECONDS = 20.0
 
 _ANSWER = re.compile(r"kind (v(\d+)\.(\d+)\.\d+\S*)")
@@ -73,13 +72,8 @@ def find_without_fetching() -> KindProgram | list[str]:
     return reasons
 
 
-def can_build() -> Go | None:
-    """The Go toolchain that kind would be built with; None if there is none at hand."""
-    return find_go(_root() / "go" / "toolchain")
-
-
 def locate_kind(progress: Progress) -> KindProgram:
-    """A kind to run, built if there is none yet; says which was taken.
+    """A kind to run, downloaded or built if there is none yet; says which was taken.
 
     Args:
         progress: told what is taken and why.
@@ -93,14 +87,13 @@ def locate_kind(progress: Progress) -> KindProgram:
         for reason in reasons:
             progress.line(f"not taken: {reason}")
         try:
-            found = _build(progress)
+            found = _install(progress)
         except LabError as error:
-            reasons = [*reasons, f"a build: {reason_of(error)}"]
-            listed = "; ".join(reasons)
+            listed = "; ".join([*reasons, reason_of(error)])
             raise MissingToolError(
                 f"The program kind could not be had: {listed}.",
                 f"Install kind {OLDEST[0]}.{OLDEST[1]} or newer on PATH, or open the lab with"
-                f" backend='embedded'. To build it: {error.cure or CURE}",
+                f" backend='embedded'. To have it built: {error.cure or CURE}",
             ) from error
     progress.line(str(found))
     return found
@@ -141,7 +134,8 @@ def _on_path() -> KindProgram:
 
 
 def _in_cache() -> KindProgram:
-    program, manifest = _root() / VERSION / "kind", _root() / VERSION / "installed.json"
+    version = load_release().kind
+    program, manifest = _root() / version / "kind", _root() / version / "installed.json"
     try:
         noted = json.loads(manifest.read_text())
         digest, source = str(noted["sha256"]), str(noted["source"])
@@ -154,86 +148,76 @@ def _in_cache() -> KindProgram:
         check_digest(program, digest, memory)
     finally:
         memory.save()
-    return KindProgram(program, VERSION, f"from the cache, {source}")
+    return KindProgram(program, version, f"from the cache, {source}")
 
 
 def _root() -> Path:
     return cache_folder() / "kind"
 
 
-def _build(progress: Progress) -> KindProgram:
+def _install(progress: Progress) -> KindProgram:
+    """Download kind or build it, whichever can be done, into the cache.
+
+    Raises:
+        MissingToolError: neither could; the message has both reasons.
+    """
     root = _root()
     root.mkdir(parents=True, exist_ok=True)
     with FileLock(root / "lock"):
-        # Another process may have built it while this one waited.
+        # Another process may have installed it while this one waited.
         try:
             return _in_cache()
         except MissingToolError:
             pass
         for left in root.glob(".new-*"):
             shutil.rmtree(left, ignore_errors=True)
-        require_space(root, SPACE, "to build kind")
-        staging = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
-        try:
-            return _built(staging, progress)
-        finally:
-            end_processes(processes_of_cluster(staging.name), grace=0.5)
-            shutil.rmtree(staging, ignore_errors=True)
+        reasons = []
+        for rung in (_downloaded, _built):
+            staging = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
+            try:
+                return _installed(staging, rung(staging, progress))
+            except LabError as error:
+                reasons.append(error)
+                progress.line(f"not taken: {reason_of(error)}")
+            finally:
+                end_processes(processes_of_cluster(staging.name), grace=0.5)
+                shutil.rmtree(staging, ignore_errors=True)
+    listed = "; ".join(reason_of(error) for error in reasons)
+    raise MissingToolError(f"{listed}.", reasons[-1].cure or CURE)
 
 
-def _built(staging: Path, progress: Progress) -> KindProgram:
-    private = _root() / "go"
-    go = can_build() or install_go(load_release(), private / "toolchain", progress)
-    for file in ("go.mod", "go.sum"):
-        shutil.copyfile(module_folder() / file, staging / file)
-    part, log = staging / "kind", staging / "build.log"
-    with progress.step(f"Building kind {VERSION} from its Go module with {go.version}") as step:
-        words = [str(go.program), "build", "-C", str(staging), "-trimpath", "-ldflags", "-s -w"]
-        child = Child("go", [*words, "-o", str(part), PACKAGE], _environment(go, private, staging), log)
-        started = time.monotonic()
-        try:
-            while not child.wait(0.5):
-                step.detail(f"{time.monotonic() - started:.0f} s")
-                if time.monotonic() - started > TIMEOUT:
-                    raise LabError(f"Building kind did not end within {TIMEOUT:.0f} s.")
-        finally:
-            child.stop()
-        if child.exit_code != 0:
-            raise LabError(
-                f"Building kind failed with exit code {child.exit_code}: {last_lines(log)}",
-                "If the module proxy cannot be reached, set GOPROXY to one that can.",
-            )
-        if kind_version(part) != VERSION:
-            raise RefusedError(f"What was built is not kind {VERSION}.")
-    source = f"built from the Go module proxy with {go.version}"
-    memory = Memory()
-    noted = {"version": VERSION, "source": source, "sha256": memory.digest(part)}
+def _downloaded(staging: Path, progress: Progress) -> str:
+    release = load_release()
+    name = f"{platform.system().lower()}-{ARCHITECTURES.get(platform.machine(), platform.machine())}"
+    file = release.kind_downloads.get(name)
+    if file is None:
+        raise MissingToolError(f"No checksum of a kind for {name} is pinned.")
+    require_space(staging, DOWNLOAD_SPACE, "to download kind")
+    with progress.step(f"Downloading kind {release.kind}") as step:
+        fetch("kind", file, staging, step)
+    return f"downloaded from {urlsplit(address(file.url)).netloc}"
+
+
+def _built(staging: Path, progress: Progress) -> str:
+    require_space(staging, BUILD_SPACE, "to build kind")
+    return build_module(module_folder(), PACKAGE, staging, "kind", _root() / "go", progress)
+
+
+def _installed(staging: Path, source: str) -> KindProgram:
+    """Take what a rung left in its folder into the cache, as a whole or not at all."""
+    part = staging / "kind"
+    version = load_release().kind
+    if (found := kind_version(part)) != version:
+        raise RefusedError(f"What was {source} is kind {found}, and {version} was wanted.")
+    noted = {"version": version, "source": source, "sha256": Memory().digest(part)}
     folder = staging / "whole"
     folder.mkdir()
     part.rename(folder / "kind")
     write_private(folder / "installed.json", json.dumps(noted, indent=1))
-    final = _root() / VERSION
+    final = _root() / version
     shutil.rmtree(final, ignore_errors=True)
     folder.rename(final)
-    shutil.rmtree(private, ignore_errors=True)
-    return KindProgram(final / "kind", VERSION, source)
-
-
-def _environment(go: Go, private: Path, staging: Path) -> dict[str, str]:
-    caches = cache_settings(go, private)
-    temporary = staging / "tmp"
-    temporary.mkdir()
-    environment = {key: value for key, value in os.environ.items() if key not in ("GOOS", "GOARCH", "GOBIN")}
-    environment |= caches | {
-        "CGO_ENABLED": "0",
-        "GOFLAGS": f"-mod=readonly -buildvcs=false {caches.get('GOFLAGS', '')}".strip(),
-        "GOWORK": "off",
-        "GOTMPDIR": str(temporary),
-        CLUSTER_VARIABLE: staging.name,
-    }
-    if go.root is not None:
-        environment["GOROOT"] = str(go.root)
-    return environment
+    return KindProgram(final / "kind", version, source)
 
 
 if __name__ == "__main__":

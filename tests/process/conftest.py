@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from k8slab.cluster import kind_faults, kind_program
+from k8slab.cluster import kind_faults
+from k8slab.cluster.components import go_module
 from k8slab.errors import MissingToolError
 from tests.process.kind_standins import StandIns
 
@@ -37,8 +38,9 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand
         *kind_faults.PROXIES,
     ):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr(kind_program, "find_go", lambda private: None)
-    monkeypatch.setattr(kind_program, "install_go", no_go)
+    monkeypatch.setattr(go_module, "find_go", lambda private: None)
+    monkeypatch.setattr(go_module, "install_go", no_go)
+    monkeypatch.setenv("K8SLAB_DOWNLOAD_URL", "http://127.0.0.1:9")
     monkeypatch.setattr(kind_faults, "_capabilities_of", lambda name: None)
     yield made
     assert not (tmp_path / "of-the-user").exists()

@@ -66,7 +66,7 @@ def download(release: Release, platform: str, staging: Path, progress: Progress)
         require_space(staging.parent, SPACE, "to download the control plane")
     for name in PROGRAMS:
         with progress.step(f"Downloading {name} {release.version(name)}") as step:
-            _fetch(name, files[name], staging, step)
+            fetch(name, files[name], staging, step)
     hosts = sorted({urlsplit(address(files[name].url)).netloc for name in PROGRAMS})
     return f"downloaded from {' and '.join(hosts)}"
 
@@ -85,7 +85,18 @@ def address(official: str) -> str:
     return mirror.rstrip("/") + urlsplit(official).path
 
 
-def _fetch(name: str, file: Download, staging: Path, step: Step) -> None:
+def fetch(name: str, file: Download, staging: Path, step: Step) -> None:
+    """Download one program into a folder; it becomes executable once its sum was found right.
+
+    Args:
+        name: what it is called there.
+        file: where it is served, and its pinned sum.
+        staging: the folder.
+        step: told how far it is.
+
+    Raises:
+        DownloadError: it cannot be reached, or is not the pinned one.
+    """
     url = address(file.url)
     part = staging / f"{name}.part"
     digest = _save(url, part, step)

