@@ -1,7 +1,9 @@
-"""What is different about a change where the cluster belongs to somebody else: a label and a pace.
+"""What is different about a change to somebody else's cluster: a label, a pace, and what kubectl is sent.
 
 Everything that the lab makes there carries a label, so that it can be told from what was there before and
-removed in one call; and changes are sent no faster than a person could want them.
+removed in one call; and changes are sent no faster than a person could want them. So objects are not left to
+kubectl to send from files or flags: the lab takes them, completes them, and has kubectl send that. A cluster
+without the demo application's image gets them completed in the same way; see `demo_configmap`.
 """
 
 from __future__ import annotations
@@ -11,7 +13,11 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Literal
 
+from k8slab import manifests
+from k8slab.demo_configmap import asks_for_demo
 from k8slab.errors import GuardError
 from k8slab.manifests import Document
 
@@ -25,6 +31,16 @@ _RENDERED = ("create", "run", "expose", "autoscale")
 """kubectl's verbs that make an object from flags: kubectl renders it, and it is applied with the label."""
 
 _MAKES_NOTHING = ("token",)
+
+_READ = ("apply", "create", "replace", "diff")
+"""kubectl's verbs that send, or compare, what a file holds."""
+
+_LAST_APPLIED = ("edit-last-applied", "set-last-applied", "view-last-applied")
+
+_SUFFIXES = (".yaml", ".yml", ".json")
+
+Way = Literal["files", "flags", "image"]
+"""Where the objects of a kubectl line come from: its files, its flags, or the cluster (`set image`)."""
 
 
 class Pace:
@@ -67,7 +83,7 @@ def renders(arguments: Sequence[str]) -> bool:
     flags = {word.partition("=")[0] for word in arguments[: _end(arguments)]}
     if flags & {"-it", "-ti", "-i", "-t", "--stdin", "--tty", "--attach", "--rm"}:
         raise GuardError(
-            f"`kubectl {verb}` with a terminal makes a Pod that would not carry the lab's label.",
+            f"`kubectl {verb}` with a terminal sends its Pod past the lab, which has to complete it here.",
             "Apply a Pod from a manifest, then `kubectl exec` into it.",
         )
     return True
@@ -78,6 +94,67 @@ def rendering(arguments: Sequence[str]) -> list[str]:
     end = _end(arguments)
     kept = [word for word in arguments[:end] if not word.startswith(("--output", "-o", "--save-config"))]
     return [*kept, "--dry-run=client", "--output=yaml", *arguments[end:]]
+
+
+def way_of(arguments: Sequence[str], owned: bool = False) -> Way | None:
+    """How the objects that a kubectl line sends can be completed first; None if it sends none.
+
+    Args:
+        arguments: the words after `kubectl`.
+        owned: whether k8slab made the cluster, so that only the demo application needs it.
+
+    Raises:
+        GuardError: as `renders`.
+    """
+    words = list(arguments[: _end(arguments)])
+    reads = words[:1] and words[0] in _READ and words[1:2] and words[1] not in _LAST_APPLIED
+    if reads and files_of(arguments)[0]:
+        return "files"
+    if words[:2] == ["set", "image"]:
+        unsent = any(word.startswith(("--dry-run", "--local")) for word in words)
+        return None if unsent else "image"
+    if owned and not asks_for_demo(words):
+        return None
+    return "flags" if renders(arguments) else None
+
+
+def files_of(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The files that a kubectl line names, and the line without them."""
+    files: list[str] = []
+    kept: list[str] = []
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        if word == "--":
+            return files, [*kept, word, *words]
+        name, equals, value = word.partition("=")
+        if name == "--filename":
+            files.append(value if equals else (words.pop(0) if words else ""))
+        elif name in ("-R", "--recursive"):
+            pass
+        elif word[:1] == "-" and word[1:2] != "-" and "f" in word.lstrip("-R")[:1]:
+            value = word.lstrip("-R")[1:].removeprefix("=")
+            files.append(value or (words.pop(0) if words else ""))
+        else:
+            kept.append(word)
+    return files, kept
+
+
+def documents_of(arguments: Sequence[str]) -> tuple[Document, ...]:
+    """The objects in the files that a kubectl line names, folders as kubectl reads them.
+
+    Raises:
+        ManifestError: one cannot be read.
+    """
+    files, _ = files_of(arguments)
+    deep = any(
+        word in ("-R", "--recursive", "--recursive=true") or word.startswith("-Rf") for word in arguments
+    )
+    paths: list[Path] = []
+    for path in map(Path, files):
+        found = sorted(path.rglob("*") if deep else path.iterdir()) if path.is_dir() else [path]
+        paths += [each for each in found if not path.is_dir() or each.suffix in _SUFFIXES]
+    return manifests.in_apply_order(each for path in paths for each in manifests.read(path))
 
 
 def _end(arguments: Sequence[str]) -> int:

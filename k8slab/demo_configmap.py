@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from k8slab.errors import GuardError
 from k8slab.manifests import Document
 from k8slab.node.images.demo import BASE_VARIABLE, COLOURS
 from k8slab.node.images.programs import demo_folder
@@ -88,6 +89,12 @@ class ImagePatch:
     turned: Turned
     changes_more: bool
 
+    @property
+    def shown_name(self) -> str:
+        """The object as kubectl prints it, such as `deployment.apps/web`."""
+        group, slash, _ = str(self.document.content.get("apiVersion", "")).partition("/")
+        return f"{self.document.kind.lower()}{'.' + group if slash else ''}/{self.document.name}"
+
 
 def turned(documents: Iterable[Document], namespace: str) -> Turned:
     """The same objects with every container of the demo application run from the public image.
@@ -116,11 +123,20 @@ def image_patch(document: Document) -> ImagePatch:
 
     Args:
         document: the object as the cluster has it, with the images it is to get.
+
+    Raises:
+        GuardError: it is a Pod, of which only the image can be changed.
     """
     result = turned((document,), document.namespace)
     before, after = (_pod_spec(document.kind, each.content) or {} for each in (document, *result.documents))
     keys = [key for key in (*_LISTS, "volumes") if key in before or key in after]
     patch: dict[str, Any] = {key: after.get(key) for key in keys}
+    if document.kind == "Pod" and before != after:
+        raise GuardError(
+            f"The Pod {document.name} runs the demo application from {base_image()}, with the version in its"
+            " environment, which nobody can change in a Pod that is there.",
+            "Delete it, and apply it with the other image.",
+        )
     for word in reversed(_POD_PATHS.get(document.kind, ())):
         patch = {word: patch}
     return ImagePatch(document, patch, result, before != after)

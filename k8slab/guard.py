@@ -15,16 +15,29 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from k8slab import action_log, manifests
-from k8slab.attached_changes import CHANGES_A_SECOND, SELECTOR, Pace, labelled, rendering, renders
+from k8slab.attached_changes import (
+    CHANGES_A_SECOND,
+    SELECTOR,
+    Pace,
+    Way,
+    documents_of,
+    files_of,
+    labelled,
+    rendering,
+    way_of,
+)
 from k8slab.cluster.api import KINDS, Api, checked_body
 from k8slab.cluster.attachment import Attachment
 from k8slab.cluster.contract import Cluster, ClusterNode, ClusterProcess, NodeAction, ProcessAction
 from k8slab.cluster.ownership import Ownership
 from k8slab.commands import Completed
+from k8slab.demo_configmap import Turned, image_patch, turned
 from k8slab.errors import ConflictError, NotFoundError
 from k8slab.guard_rules import check_documents, check_namespace, check_request, check_shared
 from k8slab.kubectl_arguments import KubectlRequest, understand
@@ -158,7 +171,8 @@ class Guard:
         namespace: str,
         documents: Sequence[manifests.Document],
         shown: Sequence[str],
-        verb: Literal["apply", "create"] = "apply",
+        verb: str = "apply",
+        flags: Sequence[str] = (),
     ) -> Completed:
         """Apply or create what manifests say with the real kubectl; what was checked is what it gets.
 
@@ -167,21 +181,27 @@ class Guard:
             documents: what to apply.
             shown: the kubectl line in the learner's words, for an error's message.
             verb: what kubectl is to do with it.
+            flags: how, such as `--server-side`.
         """
         check_documents(verb, documents)
         for each in {namespace, *(document.namespace for document in documents if document.namespace)}:
             check_namespace(each)
             self.check_cluster(each)
-        if not self.cluster.owned:
-            documents = labelled(documents)
+        demo = Turned(tuple(documents))
+        if not self.cluster.demo_images:
+            demo = turned(documents, namespace)
+        documents = demo.documents if self.cluster.owned else labelled(demo.documents)
         self._record(verb, namespace, ", ".join(f"{each.kind}/{each.name}" for each in documents))
-        words, text = [verb, "-f", "-"], manifests.to_text(documents)
+        words, text = [verb, "-f", "-", *flags], manifests.to_text(documents)
         kinds = {document.kind for document in documents}
-        if len(documents) > 1 and not kinds & {"Namespace", "ServiceAccount"}:
+        sends = verb != "diff" and not any(word.startswith("--dry-run") for word in flags)
+        note = self._send_program(namespace, demo, shown) if sends else ""
+        if sends and verb != "replace" and len(documents) > 1 and not kinds & {"Namespace", "ServiceAccount"}:
             # All or nothing: what the API server refuses of several must not leave the others applied.
             # Not where one is needed for another to be admitted: in a dry run it would not be there.
             run_kubectl(self.cluster, namespace, [*words, "--dry-run=server"], shown, text)
-        return run_kubectl(self.cluster, namespace, words, shown, text)
+        done = run_kubectl(self.cluster, namespace, words, shown, text)
+        return replace(done, stderr=done.stderr + note)
 
     def kubectl(self, namespace: str, arguments: Sequence[str], timeout: float = 60) -> Completed:
         """Run a kubectl line, if the guard lets it through.
@@ -195,11 +215,18 @@ class Guard:
             GuardError: it may not run; nothing was sent.
             CommandError: kubectl ended with an exit code other than 0.
         """
-        self.check(namespace, arguments)
-        if not self.cluster.owned and renders(arguments):
+        request = self.check(namespace, arguments)
+        way, place = self._way(arguments), (*request.namespaces, namespace)[0]
+        if way == "files":
+            flags = files_of(arguments)[1][1:]
+            return self.apply(place, documents_of(arguments), arguments, arguments[0], flags)
+        if way is not None:
             made = run_kubectl(self.cluster, namespace, rendering(arguments), arguments, timeout=timeout)
-            documents = manifests.parse(made.stdout, "what kubectl rendered")
-            return self.apply(namespace, documents, arguments, "create")
+            documents = manifests.parse(made.stdout, "what kubectl rendered") if made.stdout.strip() else ()
+            if way == "flags":
+                return self.apply(place, documents, arguments, "create")
+            if (done := self._set_images(documents, arguments)) is not None:
+                return done
         return run_kubectl(self.cluster, namespace, arguments, arguments, timeout=timeout)
 
     def become_kubectl(self, namespace: str, arguments: Sequence[str]) -> None:
@@ -210,10 +237,44 @@ class Guard:
             arguments: the words after `kubectl`.
         """
         self.check(namespace or "default", arguments)
-        if not self.cluster.owned and renders(arguments):
-            print(self.kubectl(namespace, arguments).stdout, end="")
-            raise SystemExit(0)
+        if self._way(arguments) is not None:
+            done = self.kubectl(namespace or "default", arguments)
+            print(done.stdout, end="")
+            print(done.stderr, end="", file=sys.stderr)
+            raise SystemExit(done.returncode)
         replace_process(self.cluster, namespace, arguments)
+
+    def _way(self, arguments: Sequence[str]) -> Way | None:
+        """How the objects of a kubectl line are completed before they are sent; None where none has to be."""
+        if self.cluster.owned and self.cluster.demo_images:
+            return None
+        return way_of(arguments, self.cluster.owned)
+
+    def _send_program(self, namespace: str, demo: Turned, shown: Sequence[str]) -> str:
+        """Bring the demo application's program where its image cannot be had; a sentence if that is new."""
+        if not demo.programs:
+            return ""
+        text = manifests.to_text(labelled(demo.programs))
+        self._record("apply", namespace, ", ".join(f"{each.kind}/{each.name}" for each in demo.programs))
+        done = run_kubectl(self.cluster, namespace, ["apply", "-f", "-"], shown, text)
+        return f"{demo.sentence}\n" if "created" in done.stdout else ""
+
+    def _set_images(
+        self, documents: Sequence[manifests.Document], arguments: Sequence[str]
+    ) -> Completed | None:
+        """Do what `kubectl set image` does where more than the image has to change; None where it has not."""
+        patches = [image_patch(document) for document in documents]
+        if not any(each.changes_more for each in patches):
+            return None
+        plurals = {kind.kind: plural for plural, kind in KINDS.items()}
+        said, note = "", ""
+        for each in patches:
+            document = each.document
+            uid = str(document.content["metadata"]["uid"])
+            note += self._send_program(document.namespace, each.turned, arguments)
+            self.change_object(document.namespace, plurals[document.kind], document.name, uid, each.patch)
+            said += f"{each.shown_name} image updated\n"
+        return Completed(("kubectl", *arguments), 0, said, note)
 
     def check(self, namespace: str, arguments: Sequence[str]) -> KubectlRequest:
         """Whether a kubectl line may run, and what it asks for.

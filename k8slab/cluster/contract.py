@@ -136,6 +136,8 @@ class Cluster(ABC):
     """One sentence: why this backend."""
     namespace: str = ""
     """The namespace that a chapter gets; empty where k8slab makes one of the chapter's name."""
+    demo_images: bool = True
+    """Whether its nodes have the images `k8slab/demo`; without them their program goes into a ConfigMap."""
 
     @abstractmethod
     def info(self) -> dict[str, Any]:

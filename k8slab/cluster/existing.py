@@ -55,6 +55,7 @@ class ExistingCluster(Cluster):
 
     backend = "existing"
     isolation = "containers"
+    demo_images = False
     owned = False
     uuid = ""
 

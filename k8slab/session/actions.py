@@ -9,6 +9,7 @@ import yaml
 
 from k8slab.answers import Table
 from k8slab.cluster.api import KINDS
+from k8slab.demo_configmap import image_of
 from k8slab.errors import ApiError, ConflictError, GuardError, LabError, NotFoundError
 from k8slab.mirror.slimming import slim
 from k8slab.session.events import events_table
@@ -156,7 +157,7 @@ class PodActions:
             raise _gone(pod)
         for spec in obj["spec"]["containers"]:
             ports = spec.get("ports") or [{"containerPort": 8080}]
-            if spec["name"] == container and str(spec.get("image", "")).startswith(DEMO_IMAGE):
+            if spec["name"] == container and image_of(spec).startswith(DEMO_IMAGE):
                 port = ports[0]["containerPort"]
                 return f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}:{port}/proxy/crash"
         raise LabError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from k8slab import demo_configmap
 from k8slab.chapters.evidence import Evidence
 from k8slab.mirror.changes import Object, controller_of, uid_of
 from k8slab.mirror.lives import Life
@@ -50,7 +51,7 @@ def container_of(owner: Object) -> Object:
 
 def image_of(owner: Object) -> str:
     """The image of the first container of its template; empty if there is none."""
-    return str(container_of(owner).get("image") or "")
+    return demo_configmap.image_of(container_of(owner))
 
 
 def turns(evidence: Evidence, name: str) -> list[Turn]:
