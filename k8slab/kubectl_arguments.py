@@ -111,12 +111,13 @@ CLUSTER_WIDE = {
     "csinodes": "csinode",
     "volumeattachments": "volumeattachment",
 }
-_PLURALS = {
+PLURALS = {
     word: plural
     for table in (NAMESPACED, CLUSTER_WIDE)
     for plural, words in table.items()
     for word in [plural, *words.split()]
 }
+"""The plural of every word that kubectl takes for a kind, such as `replicasets` for `rs`."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,7 @@ def plural_of(word: str) -> str:
     Raises:
         GuardError: the guard does not know the kind.
     """
-    plural = _PLURALS.get(word.split(".", 1)[0].lower())
+    plural = PLURALS.get(word.split(".", 1)[0].lower())
     if plural is None:
         raise GuardError(
             f"The guard does not know the kind {word!r}, so it cannot say what this would change.",

@@ -52,9 +52,7 @@ class Evidence:
         """The Pods of a controller that left and were missed, oldest first."""
         uid = owner["metadata"]["uid"]
         return [
-            each
-            for each in self.timeline.recoveries(self.namespace)
-            if each.victim.owner == uid and each.start >= self.since
+            each for each in self.timeline.recoveries(self.namespace, self.since) if each.victim.owner == uid
         ]
 
     def wanted_at(self, owner: Object, moment: float) -> int | None:

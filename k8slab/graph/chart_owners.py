@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from k8slab.graph.entries import revision_of
 from k8slab.mirror.changes import Change, Object, controller_of
 from k8slab.mirror.lives import WISHES
-
-REVISION = "deployment.kubernetes.io/revision"
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def owners_of(
         if obj.get("kind") not in KINDS or (namespace and metadata.get("namespace") != namespace):
             continue
         uid = str(metadata["uid"])
-        revision = str((metadata.get("annotations") or {}).get(REVISION, ""))
+        revision = revision_of(obj)
         known[uid] = Owner(
             uid,
             str(obj["kind"]),

@@ -83,5 +83,14 @@ def patched(old: Scene, change: Mapping[str, Any]) -> Scene:
     return scene
 
 
+def put(section: dict[str, Any], key: str, entry: Any) -> None:
+    """Set an entry of a section; one that says the same stays the same object.
+
+    So that a difference between two scenes is found by identity, and costs little.
+    """
+    if section.get(key) != entry:
+        section[key] = entry
+
+
 def _differs(before: Any, after: Any) -> bool:
     return before is not after and before != after

@@ -57,10 +57,6 @@ class Groups:
         """Where a Pod that is kept apart stands."""
         return self._layout.slot(f"kept {pod}")
 
-    def everyone(self) -> list[str]:
-        """All Pods."""
-        return list(self._pods)
-
     def put(self, pod: str, node: str, owner: str, look: str) -> set[str]:
         """Take in how a Pod does.
 
@@ -102,9 +98,7 @@ class Groups:
             haunts: whether its ghost stands in its place until `fade`.
         """
         before = self._pods.pop(pod, None)
-        if before is None:
-            return set()
-        if not self.on:
+        if before is None or not self.on:
             return set()
         if pod in self._kept:
             return self._release(pod, haunts) | self._turn()

@@ -141,7 +141,7 @@ class _Film:
 
 
 def _set_badge(builder: SceneBuilder, fresh: Freshness) -> None:
-    builder.set_badge(fresh.state, fresh.since, *([fresh.note] if fresh.note else []))
+    builder.set_badge(fresh.state, fresh.since, fresh.note)
 
 
 def _namespace_of(recording: Recording) -> str:

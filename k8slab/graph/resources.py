@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from k8slab.graph.difference import put
 from k8slab.graph.entries import OWNERS
 from k8slab.graph.layout import Layout
 from k8slab.graph.pod_references import Reference, joined, pod_references
@@ -190,7 +191,7 @@ class Resources:
         missed = self._missed_by(key) if on and kind in self._known else []
         if missed:
             slot, user = self._layout.slot(placeholder) or 0, self._source_kinds[missed[0]]
-            _set(section, placeholder, missing_entry(kind, name, slot, len(missed), user))
+            put(section, placeholder, missing_entry(kind, name, slot, len(missed), user))
         else:
             section.pop(placeholder, None)
         present = str(obj["metadata"]["uid"]) if obj is not None else ""
@@ -204,10 +205,10 @@ class Resources:
         if not on:
             section.pop(present, None)
         elif kind == "ResourceQuota":
-            _set(section, present, quota_entry(obj, slot))
+            put(section, present, quota_entry(obj, slot))
         else:
             used = bool(self._users.get(key))
-            _set(section, present, resource_entry(obj, slot, self._classes(), used))
+            put(section, present, resource_entry(obj, slot, self._classes(), used))
 
     def _classes(self) -> dict[str, Object] | None:
         if "StorageClass" not in self._known:
@@ -229,7 +230,7 @@ class Resources:
         for goal, references in grouped.items():
             relation, text = joined(references, self._notes(references))
             entry = {"from": source, "to": goal, "relation": relation, "text": text}
-            _set(links, f"{source} {goal}", entry)
+            put(links, f"{source} {goal}", entry)
 
     def _goal(self, key: Key, parts: Mapping[str, dict[str, Entry]]) -> str:
         """What a reference leads to, if that is drawn."""
@@ -252,12 +253,16 @@ class Resources:
         return {}
 
     def _targets(self, change: Change) -> set[str]:
-        keys = [_target(obj) for obj in (change.before, change.after) if obj is not None]
-        return {str(self._objects[key]["metadata"]["uid"]) for key in keys if key in self._objects}
+        return self._scaled_by(obj for obj in (change.before, change.after) if obj is not None)
 
     def owners_scaled(self) -> set[str]:
         """The uids of all owners that an autoscaler acts on."""
-        keys = [_target(obj) for (kind, _), obj in self._objects.items() if kind == "HorizontalPodAutoscaler"]
+        return self._scaled_by(
+            obj for (kind, _), obj in self._objects.items() if kind == "HorizontalPodAutoscaler"
+        )
+
+    def _scaled_by(self, autoscalers: Iterable[Object]) -> set[str]:
+        keys = map(_target, autoscalers)
         return {str(self._objects[key]["metadata"]["uid"]) for key in keys if key in self._objects}
 
 
@@ -281,9 +286,3 @@ def _spec(obj: Object) -> Any:
 
 def _is(entry: Entry, key: Key) -> bool:
     return bool(entry["name"] == key[1] and entry.get("kind", "ResourceQuota") == key[0])
-
-
-def _set(section: dict[str, Entry], key: str, entry: Entry) -> None:
-    # An entry that says the same stays the same object, so that a difference is found by identity.
-    if section.get(key) != entry:
-        section[key] = entry

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from k8slab.graph.components import Components
-from k8slab.graph.difference import SECTIONS, Scene, difference, patched
+from k8slab.graph.difference import SECTIONS, Scene, difference, patched, put
 from k8slab.graph.endpoints import service_of
 from k8slab.graph.entries import (
     OWNERS,
@@ -295,21 +295,25 @@ class SceneBuilder:
         obj, slot = self._model.object(uid), self._layout.slot(uid)
         kind = str(obj["kind"]) if obj is not None else ""
         if uid in self._ghosts:
-            self._set("pods", uid, ghost_entry(self._ghosts.entry(uid), self._healing.heir(uid)))
+            put(self._parts["pods"], uid, ghost_entry(self._ghosts.entry(uid), self._healing.heir(uid)))
         elif obj is None or slot is None:
             for section in ("nodes", "owners", "services", "pods"):
                 self._parts[section].pop(uid, None)
         elif kind == "Node":
-            self._set("nodes", uid, node_entry(obj, slot, self._played))
+            put(self._parts["nodes"], uid, node_entry(obj, slot, self._played))
         elif kind == "Service":
             selects, hint = len(self._selection.pods(uid)), self._selection.hint(uid)
-            self._set("services", uid, service_entry(self._model, obj, slot, self._played, selects, hint))
+            put(
+                self._parts["services"],
+                uid,
+                service_entry(self._model, obj, slot, self._played, selects, hint),
+            )
         elif kind == "Pod":
             self._draw_pod(uid)
         elif kind in OWNERS:
             note = self._story.notes.get(uid, "")
             badges = [*owner_badges(obj), *self._resources.badges(obj)]
-            self._set("owners", uid, owner_entry(self._model, obj, slot, note, badges))
+            put(self._parts["owners"], uid, owner_entry(self._model, obj, slot, note, badges))
         self._draw_edges(uid)
         self._draw_mismatches(uid)
 
@@ -325,7 +329,7 @@ class SceneBuilder:
         if uid not in self._parts["pods"]:
             self._resources.redraw(uid)
         created = life.created if life is not None else 0.0
-        self._set("pods", uid, pod_entry(facts, self._model.node_of(uid), slot, heir, note, created))
+        put(self._parts["pods"], uid, pod_entry(facts, self._model.node_of(uid), slot, heir, note, created))
 
     def _draw_edges(self, pod: str) -> None:
         drawn = pod in self._parts["pods"]
@@ -352,7 +356,7 @@ class SceneBuilder:
             if key not in wanted:
                 self._parts[section].pop(key, None)
         for key, entry in wanted.items():
-            self._set(section, key, entry)
+            put(self._parts[section], key, entry)
         if wanted:
             known[pod] = tuple(wanted)
         else:
@@ -366,15 +370,10 @@ class SceneBuilder:
             if entry is None:
                 self._parts["groups"].pop(key, None)
             else:
-                self._set("groups", key, entry)
+                put(self._parts["groups"], key, entry)
         self._groups.dirty.clear()
 
     def _shown(self) -> dict[str, int]:
         present = len(self._groups)
         ghosts = sum(pod in self._parts["pods"] for pod in self._ghosts)
         return {"pods": len(self._parts["pods"]) - ghosts, "of": present}
-
-    def _set(self, section: str, key: str, entry: Entry) -> None:
-        # An entry that says the same stays the same object, so that a difference is found by identity.
-        if self._parts[section].get(key) != entry:
-            self._parts[section][key] = entry

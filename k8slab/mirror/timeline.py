@@ -96,9 +96,15 @@ class Timeline:
         with self._lock:
             return recovery(self._lives, victim)
 
-    def recoveries(self, namespace: str = "") -> list[Recovery]:
-        """Every recovery, in the order in which the victims left."""
-        victims = [life.uid for life in self.lives(namespace) if life.left is not None]
+    def recoveries(self, namespace: str = "", since: float = 0) -> list[Recovery]:
+        """Every recovery, in the order in which the victims left.
+
+        Args:
+            namespace: only there; everywhere if empty.
+            since: only of those that left at or after this moment, in epoch seconds.
+        """
+        lives = self.lives(namespace)
+        victims = [life.uid for life in lives if life.left is not None and life.left >= since]
         found = [one for one in map(self.recovery, victims) if one is not None]
         return sorted(found, key=lambda one: one.start)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from k8slab.answers import Table
+from k8slab.cluster.api import KINDS
 from k8slab.errors import LabError
 from k8slab.graph.chart import Chart
 from k8slab.graph.chart_lives import lives_chart
@@ -18,6 +19,7 @@ from k8slab.graph.chart_replicas import owner_named, replicas_chart
 from k8slab.graph.chart_requests import requests_chart
 from k8slab.graph.chart_svg import svg_chart
 from k8slab.graph.escape import esc
+from k8slab.kubectl_arguments import PLURALS
 from k8slab.session.display import in_kernel, show
 from k8slab.session.memory import EVERY, MemorySampler
 from k8slab.session.session import Session
@@ -28,24 +30,6 @@ if TYPE_CHECKING:
     from k8slab.traffic import Requests, Tally
 
 PLOTLY = "application/vnd.plotly.v1+json"
-SHORT_KINDS = {
-    "deploy": "Deployment",
-    "deployment": "Deployment",
-    "deployments": "Deployment",
-    "rs": "ReplicaSet",
-    "replicaset": "ReplicaSet",
-    "replicasets": "ReplicaSet",
-    "sts": "StatefulSet",
-    "statefulset": "StatefulSet",
-    "statefulsets": "StatefulSet",
-    "ds": "DaemonSet",
-    "daemonset": "DaemonSet",
-    "daemonsets": "DaemonSet",
-    "rc": "ReplicationController",
-    "replicationcontroller": "ReplicationController",
-}
-"""What kubectl understands for kinds that keep a number of Pods."""
-
 _PLOT = ".jp-OutputArea-child:has(+ * .k8slab-chart-words) .js-plotly-plot"
 # plotly draws in the colours it is told; a theme's are its variables. Only for the plot before the words.
 _THEME = (
@@ -147,7 +131,8 @@ class Charts:
         """
         session, owners = self._session, self._owners()
         kind, _, name = target.rpartition("/")
-        owner = owner_named(owners, SHORT_KINDS.get(kind.lower(), kind), name)
+        known = KINDS.get(PLURALS.get(kind.lower(), ""))
+        owner = owner_named(owners, kind if known is None else known.kind, name)
         if owner is None:
             raise LabError(f"{target!r} was not seen in {session.namespace}.", _there(owners))
         parts = [
@@ -179,9 +164,7 @@ class Charts:
     def recoveries(self) -> ShownChart:
         """How long it took to replace Pods that left: each by its phases, and the distribution."""
         session = self._session
-        found = [
-            each for each in session.timeline.recoveries(session.namespace) if each.start >= session.since
-        ]
+        found = session.timeline.recoveries(session.namespace, session.since)
         return ShownChart(recoveries_chart(found, f"{session.chapter.title}: recoveries", session.since))
 
     def memory(self) -> ShownChart:

@@ -83,7 +83,8 @@ class MemorySampler:
                 nodes[str(item["metadata"]["name"])] = bytes_of(item["usage"]["memory"]) / 1e6
         except (LabError, OSError, urllib3.exceptions.HTTPError, KeyError, TypeError, ValueError):
             missing.append("The metrics API tells nothing about nodes at this moment, or is not there.")
-        if not nodes and not any("metrics" in each for each in missing):
-            missing.append("The metrics API has no figures of nodes yet.")
+        else:
+            if not nodes:
+                missing.append("The metrics API has no figures of nodes yet.")
         self.note = " ".join(missing)
         return MemorySample(time.time(), processes, nodes)

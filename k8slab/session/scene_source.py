@@ -18,11 +18,11 @@ from k8slab.mirror.changes import Change
 from k8slab.mirror.recording import About, Recording
 from k8slab.session.session import Session
 
-SOON = 0.2
-"""Seconds between two such looks while something was asked for that is not here yet."""
-
 TICK = 1.0
 """Seconds between two looks at what changes without a change: how fresh the mirror is, ghosts that fade."""
+
+SOON = 0.2
+"""The same while something was asked for that is not here yet."""
 
 VERBS = {"kill": "delete", "force_kill": "delete", "crash": "crash"}
 """What the buttons' verbs are called in announcements."""

@@ -202,9 +202,7 @@ class Stopwatch(Shown):
     def recovery(self) -> Recovery | None:
         """The latest Pod that left and was missed; None while there is none."""
         session = self._session
-        found = [
-            each for each in session.timeline.recoveries(session.namespace) if each.start >= session.since
-        ]
+        found = session.timeline.recoveries(session.namespace, session.since)
         return found[-1] if found else None
 
     @property

@@ -10,6 +10,7 @@ from k8slab.answers import CODE_STYLE, escaped, visible
 from k8slab.cluster.api import KINDS, Kind
 from k8slab.cluster.contract import Cluster, StoredValue
 from k8slab.errors import LabError
+from k8slab.kubectl_arguments import PLURALS
 
 ENVELOPE = b"k8s\0"
 """What Kubernetes puts before an object in protobuf (apimachinery, serializer/protobuf)."""
@@ -18,25 +19,6 @@ SHOWN_STRINGS = 18
 """With the lines above them that makes about 25."""
 LONGEST_STRING = 100
 
-_SHORT = {
-    "po": "pods",
-    "no": "nodes",
-    "ns": "namespaces",
-    "svc": "services",
-    "cm": "configmaps",
-    "ev": "events",
-    "pvc": "persistentvolumeclaims",
-    "rc": "replicationcontrollers",
-    "rs": "replicasets",
-    "deploy": "deployments",
-    "sts": "statefulsets",
-    "ds": "daemonsets",
-    "cj": "cronjobs",
-    "ing": "ingresses",
-    "quota": "resourcequotas",
-    "hpa": "horizontalpodautoscalers",
-    "sc": "storageclasses",
-}
 _FOLDERS = {
     "nodes": "minions",
     "services": "services/specs",
@@ -153,11 +135,9 @@ def kind_named(word: str) -> Kind:
     Raises:
         LabError: none; the message says which there are.
     """
-    lower = word.lower()
-    plural = _SHORT.get(lower, lower)
-    for kind in KINDS.values():
-        if plural in (kind.plural, kind.kind.lower()):
-            return kind
+    found = KINDS.get(PLURALS.get(word.lower(), ""))
+    if found is not None:
+        return found
     known = ", ".join(sorted(kind.kind.lower() for kind in KINDS.values()))
     raise LabError(f"{word!r} is no kind that lab.etcd knows.", f"It knows: {known}.")
 

@@ -154,7 +154,7 @@ class MapView {
     this.root.classList.add("k8-past");
     this.panels.history.hidden = false;
     this.menu.press(this.menu.history, true);
-    this.replay = typeof openReplay === "function" ? openReplay(this, history, this.panels.history) : null;
+    this.replay = new Replay(this, history, this.panels.history);
   }
 
   /** Draw another whole scene of the past. */
@@ -194,7 +194,7 @@ class MapView {
     if (news.all || news.scene) this.menu.drawLayers();
     if (news.any("components")) drawPlane(panels, scene);
     if (news.any("owners")) drawOwners(panels, scene);
-    if (news.any("resources", "links", "pods")) drawResources(panels, scene, this.picture);
+    if (news.places || news.any("resources", "links")) drawResources(panels, scene, this.picture);
     if (news.all || news.places) this.chooseWidth(scene, news);
     this.picture.draw(scene, this.drawnWidth, news);
     this.plan = this.picture.plan;
@@ -280,7 +280,7 @@ class MapView {
   second() {
     if (document.hidden || this.gone) return;
     for (const node of this.world.querySelectorAll("[data-grace-end]")) {
-      say(node, `${Math.max(0, Math.ceil(Number(node.dataset.graceEnd) - this.now()))} s`);
+      say(node, `${graceLeft({ grace_end: Number(node.dataset.graceEnd) }, this.now())} s`);
     }
   }
 

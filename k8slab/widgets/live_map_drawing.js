@@ -157,6 +157,35 @@ function drawPod(group, pod, place, scene, ruler, now, haloed) {
   group.replaceChildren(...parts);
 }
 
+/** A Pod's low card, where a node holds many: name and restarts, status and containers. What finds no room is in its title. */
+function drawDensePod(group, pod, { x, y, w, h }, scene, ruler, now, haloed) {
+  const title = titled(describePod(pod, scene));
+  const leaving = pod.look === "terminating" || pod.look === "ghost";
+  const soft = leaving ? " k8-soft" : "";
+  const grace = pod.look === "terminating" ? graceLeft(pod, now) : null;
+  const beside = grace !== null ? `${grace} s` : pod.restarts ? `↻ ${pod.restarts}×` : "";
+  const status = ruler.fit(pod.status, w - 46, 13, 600);
+  const after = x + 40 + ruler.width(status, 13, 600);
+  const parts = [title, box(x - 4, y - 4, w + 8, h + 8, 12, haloed ? "k8-halo" : "k8-ring"), box(x, y, w, h, 9, `k8-card k8-edge-${pod.look}`)];
+  if (!leaving) parts.push(box(x + 1, y + 7, 6, h - 14, 3, `k8-bar k8-${pod.look}`));
+  parts.push(words(x + 15, y + 21, ruler.fit(pod.name, w - 27 - (beside ? ruler.width(beside, 12, 600) + 8 : 0), 13, 600, true), `k8-name k8-small-name${soft}`));
+  if (beside) {
+    const node = words(x + w - 9, y + 21, beside, `k8-aside${grace === null ? " k8-warn" : ""}`, "end");
+    if (grace !== null) node.dataset.graceEnd = pod.grace_end;
+    parts.push(node);
+  }
+  parts.push(mark(pod.look, x + 21, y + 38, 5.5), words(x + 33, y + 43, status, `k8-word k8-13${soft}`));
+  const room = x + w - 9 - after;
+  const all = pod.containers ?? [];
+  if (all.reduce((sum, each) => sum + ruler.width(each.name, 12.5) + 39, -6) <= room) {
+    parts.push(...drawContainers({ ...pod, restarts: 0 }, after, y + 27, room, ruler, leaving, ""));
+  } else {
+    const fit = all.slice(0, Math.max(0, Math.floor(room / 17)));
+    fit.forEach((each, i) => parts.push(mark(leaving ? "terminating" : each.look, after + 8 + 17 * i, y + 39, 4.5)));
+  }
+  group.replaceChildren(...parts);
+}
+
 /** The chips of the containers, and right of them how often they restarted, else what found no room above. */
 function drawContainers(pod, x, y, room, ruler, leaving, below) {
   const parts = [];

@@ -169,14 +169,11 @@ class Menu {
 
   /** Escape clears the filter first, and closes then. Returns whether there was something to do. */
   escape() {
-    if (this.open === "filter" && this.query) {
+    if (this.query && this.open !== "layers") {
       this.field.value = "";
       this.setQuery("");
     } else if (this.open) {
       this.shut(true);
-    } else if (this.query) {
-      this.field.value = "";
-      this.setQuery("");
     } else {
       return false;
     }

@@ -28,11 +28,6 @@ function toneMark(tone, size = 12) {
   return svg;
 }
 
-/** What the map calls when it goes into the past. */
-function openReplay(view, history, holder) {
-  return new Replay(view, history, holder);
-}
-
 class Replay {
   /** `history.lasting`: there is nothing to go back to, as in an exported page. */
   constructor(view, history, holder) {

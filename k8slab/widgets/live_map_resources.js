@@ -22,8 +22,7 @@ function kindIcon(kind, look) {
 }
 
 /** Who uses a resource, in words: the first names and how many more. */
-function usersOf(uid, scene) {
-  const links = Object.values(scene.links ?? {}).filter((link) => link.to === uid);
+function usersOf(links, scene) {
   const named = links.map((link) => (scene.pods[link.from] ?? scene.resources[link.from])?.name).filter(Boolean);
   if (!links.length) return "nobody uses it";
   const shown = named.slice(0, NAMES_SHOWN).join(", ");
@@ -47,8 +46,10 @@ function drawResources(panels, scene, picture) {
       panels.resources.addEventListener(name, (event) => light(event, on));
     }
   }
+  const links = new Map();
+  for (const link of Object.values(scene.links)) links.set(link.to, [...links.get(link.to) ?? [], link]);
   const entries = bySlot(scene.resources).filter(([, each]) => each.kind !== "Ingress" || each.layer !== "ingress")
-    .map(([uid, each]) => [uid, { ...each, users: usersOf(uid, scene) }]);
+    .map(([uid, each]) => [uid, { ...each, users: usersOf(links.get(uid) ?? [], scene) }]);
   panels.resourcesRow.hidden = !entries.length;
   keyed(panels.resources, entries, opener, (card, each, uid) => {
     card.className = `k8-resource k8-resource-${each.look}`;
