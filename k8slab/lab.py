@@ -69,7 +69,7 @@ class Lab(PodCalls, Practice):
         session.mirror.listen(self._judge.heard, replay=False)
         self._judge.start()
         self._attach: Attach | None = None
-        keeper.opened()
+        keeper.opened(session.chapter.elsewhere(session.cluster.backend))
 
     @classmethod
     @in_plain_words

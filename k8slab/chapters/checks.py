@@ -10,7 +10,7 @@ from typing import Literal
 from k8slab.answers import LITERAL, escaped, visible
 from k8slab.chapters.evidence import Evidence
 
-Standing = Literal["open", "solved", "broken"]
+Standing = Literal["open", "solved", "broken", "elsewhere"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class CheckResult:
     Args:
         passed: whether the task is done.
         message: what is seen and what is wanted, and while it is not done a question that leads on.
-        standing: `broken` when it was done earlier and is not any longer.
+        standing: `broken` when it was done earlier and is not any longer, `elsewhere` when it cannot be done
+            on this cluster.
     """
 
     passed: bool
@@ -32,17 +33,23 @@ class CheckResult:
         """The verdict in a word or two, so that colour is never needed to read it."""
         if self.passed:
             return "done"
+        if self.standing == "elsewhere":
+            return "not here"
         return "no longer done" if self.standing == "broken" else "not yet"
+
+    @property
+    def mark(self) -> str:
+        """The sign that stands before the word."""
+        return "✓" if self.passed else "–" if self.standing == "elsewhere" else "✗"
 
     def __bool__(self) -> bool:
         return self.passed
 
     def __repr__(self) -> str:
-        return f"{'✓' if self.passed else '✗'} {self.word}: {visible(self.message, 2000)}"
+        return f"{self.mark} {self.word}: {visible(self.message, 2000)}"
 
     def _repr_html_(self) -> str:
-        mark = "✓" if self.passed else "✗"
-        return f"<p {LITERAL}><strong>{mark} {self.word}</strong>: {escaped(self.message, 2000)}</p>"
+        return f"<p {LITERAL}><strong>{self.mark} {self.word}</strong>: {escaped(self.message, 2000)}</p>"
 
 
 Check = Callable[[Evidence], CheckResult]
@@ -51,6 +58,11 @@ Check = Callable[[Evidence], CheckResult]
 def seen(message: str) -> CheckResult:
     """A result that is not there yet."""
     return CheckResult(False, message)
+
+
+def not_here(message: str) -> CheckResult:
+    """The result of what cannot be done on this cluster: neither done nor failed."""
+    return CheckResult(False, message, "elsewhere")
 
 
 class CheckMemory:

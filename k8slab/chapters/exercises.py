@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TypeVar
 
-from k8slab.chapters.abilities import Ability
+from k8slab.chapters.abilities import Ability, lacking
 from k8slab.chapters.checks import Check
 from k8slab.chapters.evidence import Evidence
 from k8slab.chapters.predictions import Prediction
@@ -86,6 +86,10 @@ class Chapter:
         """What any of its exercises and predictions needs, each once, in the order in which it is met."""
         parts: tuple[Exercise | Prediction, ...] = (*self.predictions, *self.exercises)
         return tuple(dict.fromkeys(need for part in parts for need in part.needs))
+
+    def elsewhere(self, backend: str) -> tuple[str, ...]:
+        """Ids of the exercises that cannot be done on that backend."""
+        return tuple(each.id for each in self.exercises if lacking(each.needs, backend))
 
     def exercise(self, id: str) -> Exercise:
         """The exercise of that id.

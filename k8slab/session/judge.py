@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from k8slab.chapters.checks import CheckMemory, CheckResult
+from k8slab.chapters.checks import CheckMemory, CheckResult, not_here
 from k8slab.chapters.evidence import Evidence
 from k8slab.chapters.exercises import Exercise
 from k8slab.chapters.predictions import UNKNOWN, Prediction, Verdict, compare
@@ -30,10 +30,12 @@ class PredictionRun:
 
     Args:
         prediction: what is asked.
+        elsewhere: why it cannot be seen on this cluster, and where it can; empty if it can.
     """
 
-    def __init__(self, prediction: Prediction) -> None:
+    def __init__(self, prediction: Prediction, elsewhere: str = "") -> None:
         self.prediction = prediction
+        self.elsewhere = elsewhere
         self.asked = time.time()
         """What happened before this moment does not count."""
         self.said: dict[str, str] = {}
@@ -42,8 +44,8 @@ class PredictionRun:
 
     @property
     def answered(self) -> bool:
-        """Whether every question has an answer, "I don't know" included."""
-        return all(question.id in self.said for question in self.prediction.questions)
+        """Whether every question has an answer, "I don't know" included; none is waited for in vain."""
+        return bool(self.elsewhere) or all(question.id in self.said for question in self.prediction.questions)
 
     def answer(self, question: str, value: str) -> None:
         """Take one answer. Once judged, answers stay as they are.
@@ -62,7 +64,7 @@ class PredictionRun:
 
     def judge(self, evidence: Evidence) -> bool:
         """Compare with what happened, if that is known by now; whether it just became known."""
-        if self.verdict is not None:
+        if self.verdict is not None or self.elsewhere:
             return False
         self.truth = self.prediction.judge(evidence, self.asked)
         if self.truth is None:
@@ -82,7 +84,12 @@ class PredictionRun:
         """Where it stands, in words."""
         if self.verdict is not None:
             return self.verdict.sentence if self.said else "No prediction was made."
-        return self.prediction.act if self.answered else "Say what you expect."
+        return self.act if self.answered else "Say what you expect."
+
+    @property
+    def act(self) -> str:
+        """What to do now, in one sentence."""
+        return self.elsewhere or self.prediction.act
 
 
 class ExerciseRun:
@@ -90,19 +97,23 @@ class ExerciseRun:
 
     Args:
         exercise: the exercise.
+        elsewhere: why it cannot be done on this cluster, and where it can; empty if it can.
     """
 
-    def __init__(self, exercise: Exercise) -> None:
+    def __init__(self, exercise: Exercise, elsewhere: str = "") -> None:
         self.exercise = exercise
+        self.elsewhere = elsewhere
         self.asked = time.time()
         """When it was first looked at."""
         self.memory = CheckMemory()
-        self.result = CheckResult(False, "Not looked at yet.")
+        self.result = not_here(elsewhere) if elsewhere else CheckResult(False, "Not looked at yet.")
         self.hints_shown = 0
-        self.prediction = PredictionRun(exercise.prediction) if exercise.prediction else None
+        self.prediction = PredictionRun(exercise.prediction, elsewhere) if exercise.prediction else None
 
     def judge(self, evidence: Evidence) -> bool:
         """Look whether it is done; whether that says something new."""
+        if self.elsewhere:
+            return False
         found = self.exercise.check(replace(evidence, asked=self.asked))
         result = self.memory.judge(found, evidence.now)
         changed = result != self.result
@@ -197,9 +208,9 @@ class Judge:
             told = []
             for key, (run, callbacks) in list(self._runs.items()):
                 fresh = (
-                    ExerciseRun(run.exercise)
+                    ExerciseRun(run.exercise, run.elsewhere)
                     if isinstance(run, ExerciseRun)
-                    else PredictionRun(run.prediction)
+                    else PredictionRun(run.prediction, run.elsewhere)
                 )
                 self._runs[key] = (fresh, callbacks)
                 told += callbacks

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from k8slab.answers import Text
+from k8slab.chapters.abilities import Ability, elsewhere
 from k8slab.chapters.checks import CheckResult
 from k8slab.errors import LabError
 from k8slab.session.chapter_files import next_step
@@ -41,6 +43,9 @@ class Practice:
     def _live(self) -> Session:
         raise NotImplementedError
 
+    def _elsewhere(self, needs: Iterable[Ability]) -> str:
+        return elsewhere(needs, self._session.cluster.backend)
+
     @in_plain_words
     def predict(self, id: str) -> Prediction:
         """Say what you expect before you see it; judged by what happens.
@@ -50,7 +55,7 @@ class Practice:
         """
         prediction = self._live().chapter.prediction(id)
         key = f"prediction {id}"
-        self._judge.add(key, PredictionRun(prediction))
+        self._judge.add(key, PredictionRun(prediction, self._elsewhere(prediction.needs)))
         return self._views.prediction(key)
 
     @in_plain_words
@@ -74,7 +79,7 @@ class Practice:
         exercise = self._live().chapter.exercise(id)
         key = f"exercise {id}"
         if self._judge.get(key) is None:
-            self._judge.add(key, ExerciseRun(exercise))
+            self._judge.add(key, ExerciseRun(exercise, self._elsewhere(exercise.needs)))
         self._judge.look(key)
         return self._views.exercise(key)
 

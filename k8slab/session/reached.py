@@ -12,14 +12,29 @@ from k8slab.chapters.exercises import CHAPTERS, MODULES, Chapter
 from k8slab.chapters.exercises import chapter as find_chapter
 from k8slab.session.record import ChapterRecord
 
+OWN = "a cluster of your own: backend='embedded' or backend='kind'"
+
 
 @dataclass(frozen=True)
 class ExerciseReached:
-    """One exercise, and when it was first done; None while it is not."""
+    """One exercise.
+
+    Args:
+        id: such as `keep-three`.
+        title: a few words.
+        solved: when it was first done; None while it is not.
+        elsewhere: whether the cluster on which its chapter was opened last does not allow for it.
+    """
 
     id: str
     title: str
     solved: float | None
+    elsewhere: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it waits to be done, and can be."""
+        return self.solved is None and not self.elsewhere
 
 
 @dataclass(frozen=True)
@@ -51,6 +66,11 @@ class ChapterReached:
         """How many exercises are done."""
         return sum(each.solved is not None for each in self.exercises)
 
+    @property
+    def asked_for(self) -> int:
+        """How many exercises there are to do; what cannot be done on the learner's cluster is not counted."""
+        return sum(each.solved is not None or each.is_open for each in self.exercises)
+
 
 def reached(records: Mapping[str, ChapterRecord]) -> tuple[ChapterReached, ...]:
     """All chapters in their order, with what the record says of each."""
@@ -67,7 +87,8 @@ def _is_written(name: str) -> bool:
 def chapter_reached(chapter: Chapter, record: ChapterRecord) -> ChapterReached:
     """One chapter with what its record says; what the chapter no longer has does not count."""
     exercises = tuple(
-        ExerciseReached(each.id, each.title, record.solved.get(each.id)) for each in chapter.exercises
+        ExerciseReached(each.id, each.title, record.solved.get(each.id), each.id in record.elsewhere)
+        for each in chapter.exercises
     )
     made = list(record.predicted.values())
     return ChapterReached(
@@ -85,11 +106,13 @@ def chapter_reached(chapter: Chapter, record: ChapterRecord) -> ChapterReached:
 def what_is_next(chapters: Sequence[ChapterReached]) -> str:
     """One sentence: the earliest exercise that is not done."""
     for chapter in chapters:
-        left = next((each for each in chapter.exercises if each.solved is None), None)
+        left = next((each for each in chapter.exercises if each.is_open), None)
         if left is not None:
             where = f"exercise {left.title!r} of chapter {chapter.title}"
             notebook = f"notebooks/{chapter.name}.ipynb"
             return f"Next: {where}, in {notebook}."
+    if any(not each.solved and each.elsewhere for chapter in chapters for each in chapter.exercises):
+        return f"Every exercise that your cluster allows for is solved; the others need {OWN}."
     return "Every exercise is solved."
 
 
@@ -99,7 +122,7 @@ def table(chapters: Sequence[ChapterReached]) -> Table:
         (
             each.title,
             day(each.opened) if each.opened else "not yet",
-            f"{each.solved} of {len(each.exercises)}",
+            f"{each.solved} of {each.asked_for}" if each.asked_for else "none here",
             f"{each.right} of {each.asked} right" if each.asked else "none made",
             f"{each.recalled} of {each.recap} right" if each.recap else "none",
         )
@@ -111,6 +134,8 @@ def table(chapters: Sequence[ChapterReached]) -> Table:
 def exercise_line(exercise: ExerciseReached) -> str:
     """An exercise with a sign, a word and its title."""
     if exercise.solved is None:
+        if exercise.elsewhere:
+            return f"– not here: {exercise.title}; it needs {OWN}"
         return f"○ not yet: {exercise.title}"
     return f"✓ solved on {day(exercise.solved)}: {exercise.title}"
 

@@ -32,12 +32,14 @@ class ChapterRecord:
         solved: when each exercise was first done, by its id.
         predicted: how many of its questions each prediction had right, and of how many, by its id.
         recalled: when each question of the recap was first answered rightly, by its id.
+        elsewhere: ids of the exercises that the cluster on which it was opened last does not allow for.
     """
 
     opened: float = 0.0
     solved: Mapping[str, float] = field(default_factory=dict)
     predicted: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     recalled: Mapping[str, float] = field(default_factory=dict)
+    elsewhere: tuple[str, ...] = ()
 
 
 class LearnerRecord:
@@ -73,9 +75,17 @@ class LearnerRecord:
                 f"Move it away, and a new one is begun: mv {self.path} {self.path}.old",
             ) from error
 
-    def opened(self, chapter: str) -> None:
-        """Note that a chapter was opened."""
-        self._change(chapter, lambda known: replace(known, opened=known.opened or time.time()))
+    def opened(self, chapter: str, elsewhere: tuple[str, ...] = ()) -> None:
+        """Note that a chapter was opened.
+
+        Args:
+            chapter: which.
+            elsewhere: ids of its exercises that cannot be done on this cluster.
+        """
+        self._change(
+            chapter,
+            lambda known: replace(known, opened=known.opened or time.time(), elsewhere=elsewhere),
+        )
 
     def solved(self, chapter: str, exercise: str, moment: float) -> None:
         """Note that an exercise is done; the first time counts."""
@@ -134,6 +144,7 @@ def _chapter(content: Mapping[str, Any]) -> ChapterRecord:
         predicted={str(id): (int(right), int(asked)) for id, (right, asked) in content["predicted"].items()},
         # Files from before there were recaps have none.
         recalled={str(id): float(moment) for id, moment in content.get("recalled", {}).items()},
+        elsewhere=tuple(str(id) for id in content.get("elsewhere", ())),
     )
 
 

@@ -37,9 +37,9 @@ class RecordKeeper:
         """What kept the record from being written or read, in one sentence; empty if nothing did."""
         return self.record.trouble or self._unread
 
-    def opened(self) -> None:
-        """Note that the chapter was opened."""
-        self._note(lambda: self.record.opened(self.chapter))
+    def opened(self, elsewhere: tuple[str, ...] = ()) -> None:
+        """Note that the chapter was opened, and which of its exercises this cluster does not allow for."""
+        self._note(lambda: self.record.opened(self.chapter, elsewhere))
 
     def solved(self, exercise: str, moment: float) -> None:
         """Note that an exercise is done."""

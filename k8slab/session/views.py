@@ -143,6 +143,7 @@ class Views:
                 subscribe=lambda callback: self._judge.follow(key, callback),
                 on_hint=lambda count: setattr(shown.run, "hints_shown", count),
                 earlier=shown.earlier,
+                elsewhere=shown.run.elsewhere,
                 key=view_key,
             )
             self._keep(view_key, view)
@@ -292,9 +293,7 @@ class Views:
                 view.show(now.said)
 
         view_key = self._key(f"prediction of {key}")
-        view = PredictionView(
-            run.prediction.questions, answered, act=run.prediction.act, said=run.said, key=view_key
-        )
+        view = PredictionView(run.prediction.questions, answered, act=run.act, said=run.said, key=view_key)
         self._keep(view_key, view)
         view.at_close(self._judge.follow(key, news))
         view.at_close(lambda: self._forget(view_key))

@@ -39,6 +39,7 @@ class ExerciseView(Panel):
         subscribe: calls back whenever the check may say something new, and returns the end of it; without it
             the check is asked every 2 s.
         earlier: says when it was solved before, in one short sentence, or nothing; called as `check` is.
+        elsewhere: why it cannot be done on this cluster, and where it can; empty if it can.
         on_hint: called with the number of hints shown, whenever one more is.
         key: what the view is of; a new one of the same key closes the old.
     """
@@ -53,6 +54,7 @@ class ExerciseView(Panel):
         *,
         subscribe: Callable[[Callable[[], None]], Callable[[], None]] | None = None,
         earlier: Callable[[], str] = str,
+        elsewhere: str = "",
         on_hint: Callable[[int], None] | None = None,
         key: str = "exercise",
     ) -> None:
@@ -66,7 +68,8 @@ class ExerciseView(Panel):
         self._shown = 0
         self._solved_shown = False
         self._passed = False
-        self._message = "Looking."
+        self._elsewhere = elsewhere
+        self._message = elsewhere or "Looking."
         self._guard = threading.Lock()
         self._looking = False
         self._again = False
@@ -133,7 +136,7 @@ class ExerciseView(Panel):
 
     def draw(self) -> None:
         """Show what the last look found, and the hints so far."""
-        word = "✓ done: " if self._passed else "○ not yet: "
+        word = "✓ done: " if self._passed else "– not here: " if self._elsewhere else "○ not yet: "
         shown = note(word + self._message, "good" if self._passed else "plain")
         if self._before and not self._passed:
             shown += paragraph(self._before, "k8p-soft")
