@@ -23,7 +23,7 @@ from k8slab import manifests
 from k8slab.answers import LITERAL, LONGEST_LINE, Table, Text, escaped
 from k8slab.chapters.exercises import chapter as find_chapter
 from k8slab.cluster.api import Api
-from k8slab.cluster.choose import Attach, choose_backend, open_cluster
+from k8slab.cluster.choose import Attach, attachment, choose_backend, open_cluster
 from k8slab.cluster.contract import Cluster
 from k8slab.errors import ClusterStateError, LabError
 from k8slab.kubectl_arguments import understand
@@ -46,6 +46,7 @@ from k8slab.session.services import find_service, service_url
 from k8slab.session.session import Session
 from k8slab.session.shown import Stopwatch, Traffic
 from k8slab.session.stored import StoredObject, look_up
+from k8slab.session.third_key import give_key
 from k8slab.session.views import Views
 from k8slab.traffic import Requests
 
@@ -97,22 +98,24 @@ class Lab(PodCalls, Practice):
             keep: whether the cluster stays when no kernel uses it.
             clock: `fast` if nodes that go are to be noticed sooner than in life; kept as it is if it runs.
             context: for `existing`: the cluster's context; it is only read until the next two are given.
-            kubeconfig: the file with that context; `~/.kube/config` if None.
+            kubeconfig: the file with that context; `~/.kube/config` if None. What these two and the next
+                leave out the environment may give; see `cluster.choose.attachment`.
             namespaces: those that the lab may change there, labelled `k8slab.dev/sandbox=true` by their user;
                 the first is the chapter's.
-            typed: the context's name once more, as the word that it is meant.
+            typed: the context's name once more, as the word that it is meant; a notebook asks for it.
 
         Raises:
             LabError: with what was seen, what was wanted and what to do.
         """
         found = find_chapter(chapter)
-        attach = _attachment(context, kubeconfig, namespaces, typed)
-        name = context or name
+        attach = attachment(backend, context, kubeconfig, namespaces, typed)
+        name = attach.context if attach is not None else name
         before = _open.get((name, chapter))
         if before is not None:
             if before._session.answers() and before._attach == attach:
                 before._check_backend(backend)
                 magics.register(before.kubectl, before.apply_text)
+                before._views.ask_for_key()
                 return before
             before.close()
         cluster = open_cluster(
@@ -129,6 +132,7 @@ class Lab(PodCalls, Practice):
         lab._attach = attach
         _open[(name, chapter)] = lab
         magics.register(lab.kubectl, lab.apply_text)
+        lab._views.ask_for_key()
         return lab
 
     @property
@@ -146,6 +150,15 @@ class Lab(PodCalls, Practice):
         """The cluster's processes: `lab.components["kube-scheduler"].stop()`, and `.start()`."""
         self._live()
         return self._views.components()
+
+    @in_plain_words
+    def unlock(self, typed: str) -> Text:
+        """Give the third key of somebody else's cluster: what the field below `Lab.open(...)` does.
+
+        Args:
+            typed: the context's name, typed once more, as the word that this cluster is meant.
+        """
+        return Text(give_key(self._live(), typed), "The third key")
 
     @property
     def namespace(self) -> str:
@@ -316,15 +329,6 @@ class Lab(PodCalls, Practice):
         session = self._live()
         session.check_answers()
         return session
-
-
-def _attachment(
-    context: str, kubeconfig: str | Path | None, namespaces: Sequence[str], typed: str
-) -> Attach | None:
-    if not (context or kubeconfig or namespaces or typed):
-        return None
-    file = Path(kubeconfig).expanduser() if kubeconfig else None
-    return Attach(context, file, tuple(namespaces), typed)
 
 
 def _warm_up() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,40 @@ class Attach:
     kubeconfig: Path | None = None
     namespaces: tuple[str, ...] = ()
     typed: str = ""
+
+
+def attachment(
+    backend: str | None = None,
+    context: str = "",
+    kubeconfig: str | Path | None = None,
+    namespaces: Sequence[str] = (),
+    typed: str = "",
+) -> Attach | None:
+    """Which existing cluster is meant, as the call says and else the environment; None if none is.
+
+    A class gets its cluster without a change to any notebook: with `K8SLAB_BACKEND=existing`, what the call
+    leaves out is given by `K8SLAB_CONTEXT`, `K8SLAB_KUBECONFIG` and `K8SLAB_NAMESPACES` (comma-separated).
+    A call that names another context takes nothing from there. The typed name never comes from there: it is
+    the word of whoever runs the cell; `session.third_key` asks for it.
+
+    Args:
+        backend: what the caller asked for, or None.
+        context: name of the context.
+        kubeconfig: the file with it.
+        namespaces: what may be changed there.
+        typed: the context's name once more.
+    """
+    if (backend or os.environ.get("K8SLAB_BACKEND")) == "existing":
+        given = os.environ.get("K8SLAB_CONTEXT", "")
+        if given and context in ("", given):
+            context = given
+            kubeconfig = kubeconfig or os.environ.get("K8SLAB_KUBECONFIG") or None
+            listed = os.environ.get("K8SLAB_NAMESPACES", "").split(",")
+            namespaces = namespaces or [each.strip() for each in listed if each.strip()]
+    if not (context or kubeconfig or namespaces or typed):
+        return None
+    file = Path(kubeconfig).expanduser() if kubeconfig else None
+    return Attach(context, file, tuple(namespaces), typed)
 
 
 def choose_backend(backend: str | None = None) -> Choice:
@@ -92,7 +127,8 @@ def open_cluster(
     if (choice.backend == "existing") != (attach is not None):
         raise LabError(
             f"The backend is {choice.backend!r}, and {'a' if attach else 'no'} context was named.",
-            "A cluster that is there already is opened with backend='existing' and context='NAME' together.",
+            "A cluster that is there already is opened with backend='existing' and context='NAME' together,"
+            " or with K8SLAB_BACKEND and K8SLAB_CONTEXT in the environment.",
         )
     if choice.backend == "kind" and not (backend or os.environ.get("K8SLAB_BACKEND")):
         choice = _with_kind(choice, progress)

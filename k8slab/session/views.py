@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from k8slab.session.actions import ButtonActions, PodActions
 from k8slab.session.components import CONTROL_PLANE, Components, act, state_in_words
+from k8slab.session.display import bundle_of, in_kernel, show
 from k8slab.session.exports import Exported, export
 from k8slab.session.judge import ExerciseRun, Judge, PredictionRun
 from k8slab.session.object_actions import ObjectActions
@@ -28,6 +29,7 @@ from k8slab.session.shown import (
     Traffic,
     prediction_run,
 )
+from k8slab.session.third_key import give_key, waits_for_key
 from k8slab.traffic import Requests
 
 if TYPE_CHECKING:
@@ -221,6 +223,22 @@ class Views:
             return [self._keep(key, ComponentPanel(names, look, press, key))]
 
         return Components(guard, make, settled)
+
+    def ask_for_key(self) -> None:
+        """In a notebook, show the field for the third key of somebody else's cluster, where it is missing."""
+        if not (waits_for_key(self._session) and in_kernel()):
+            return
+        from k8slab.widgets.key_field import KeyField
+
+        session, key = self._session, self._key("key")
+        cluster, namespace = session.cluster.context, session.namespace
+        task = (
+            f"The cluster {cluster!r} is somebody else's, and this lab only reads it. To let it change the"
+            f" namespace {namespace} there, type the context's name once more: {cluster}"
+        )
+        field = self._keep(key, KeyField(task, lambda typed: give_key(session, typed), key))
+        data, metadata = bundle_of(field)
+        show({**data, "text/plain": f"{task}. In a cell: lab.unlock({cluster!r})"}, metadata)
 
     def stop_traffic(self) -> None:
         """Stop all requests."""
