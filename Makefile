@@ -11,13 +11,14 @@ INSTALLED := .venv/.installed
 help: ## what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
 
-setup: $(INSTALLED) components ## the environment in .venv and the control plane's programs; starts nothing
+setup: $(INSTALLED) ## the environment in .venv and the programs that a lab wants here; starts nothing
+	@$(BIN)/python -m k8slab.cluster.wanted
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@PYTHON='$(PYTHON)' sh ./environment.sh
 	@touch $@
 
-components: $(INSTALLED)
+components: $(INSTALLED) ## the programs of the embedded control plane
 	@$(BIN)/python -m k8slab.cluster.components
 
 lab: setup ## JupyterLab with the notebooks
@@ -26,7 +27,7 @@ lab: setup ## JupyterLab with the notebooks
 demo: setup ## the story of the first lesson in a terminal; writes demo-out/
 	@$(BIN)/k8slab demo --out demo-out
 
-test: setup lint ## lint and every tier of tests that can run here
+test: $(INSTALLED) components lint ## lint and every tier of tests that can run here
 	@$(BIN)/python -m pytest
 
 lint: $(INSTALLED) ## ruff, mypy and the import contracts
@@ -40,7 +41,7 @@ format: $(INSTALLED) ## put the sources into their one form
 	@$(BIN)/ruff format .
 	@$(BIN)/nbstripout notebooks/*.ipynb
 
-bench: setup ## measure, and print the performance table as JSON and text
+bench: $(INSTALLED) components ## measure, and print the performance table as JSON and text
 	@$(BIN)/python -m benchmarks.run
 
 lock: $(INSTALLED) ## resolve the dependencies again and write requirements.lock

@@ -96,6 +96,33 @@ def choose_backend(backend: str | None = None) -> Choice:
     )
 
 
+def obtainable_backend(backend: str | None, progress: Progress) -> Choice:
+    """The backend to use, once its programs are there that may have to be fetched.
+
+    Where nobody asked for kind and it cannot be had, it is the embedded one, on Linux.
+
+    Args:
+        backend: as for `choose_backend`.
+        progress: told what is fetched.
+
+    Raises:
+        LabError: as `choose_backend`.
+        MissingToolError: kind was asked for, or nothing else runs here, and it cannot be had.
+    """
+    choice = choose_backend(backend)
+    if choice.backend != "kind":
+        return choice
+    from k8slab.cluster.kind_program import locate_kind
+
+    try:
+        locate_kind(progress)
+    except MissingToolError as error:
+        if backend or os.environ.get("K8SLAB_BACKEND") or sys.platform != "linux":
+            raise
+        return Choice("embedded", f"Taking the embedded control plane: {error.message}")
+    return choice
+
+
 def open_cluster(
     name: str = "default",
     backend: str | None = None,
@@ -123,15 +150,13 @@ def open_cluster(
         LabError: with what was seen, what was wanted and what to do.
     """
     progress = progress or TextProgress()
-    choice = choose_backend(backend)
+    choice = obtainable_backend(backend, progress)
     if (choice.backend == "existing") != (attach is not None):
         raise LabError(
             f"The backend is {choice.backend!r}, and {'a' if attach else 'no'} context was named.",
             "A cluster that is there already is opened with backend='existing' and context='NAME' together,"
             " or with K8SLAB_BACKEND and K8SLAB_CONTEXT in the environment.",
         )
-    if choice.backend == "kind" and not (backend or os.environ.get("K8SLAB_BACKEND")):
-        choice = _with_kind(choice, progress)
     progress.line(choice.reason)
     if attach is not None:
         from k8slab.cluster.existing import open_existing
@@ -149,16 +174,3 @@ def open_cluster(
     from k8slab.cluster.embedded import open_embedded
 
     return open_embedded(name, nodes, keep, progress, choice.reason, hold=hold, clock=clock)
-
-
-def _with_kind(choice: Choice, progress: Progress) -> Choice:
-    """The same choice once the program kind is there; the embedded one where it cannot be had."""
-    from k8slab.cluster.kind_program import locate_kind
-
-    try:
-        locate_kind(progress)
-    except MissingToolError as error:
-        if sys.platform != "linux":
-            raise
-        return Choice("embedded", f"Taking the embedded control plane: {error.message}")
-    return choice

@@ -19,11 +19,11 @@ import urllib3
 from k8slab.cluster.api import KINDS, Api
 from k8slab.cluster.contexts import Context, copy_of, find_context, user_kubeconfig
 from k8slab.cluster.contract import Cluster, ClusterProcess, ProcessAction, Reality
+from k8slab.cluster.kubectl_source import locate_kubectl
 from k8slab.cluster.products import product_of
-from k8slab.commands import find_program
 from k8slab.errors import ApiError, ClusterStateError, LabError
 from k8slab.folders import state_folder, write_private
-from k8slab.progress import Progress
+from k8slab.progress import Progress, SilentProgress
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,12 @@ def open_existing(
         progress.line(f"credentials come from the program `{shlex.join(found.program)}`")
     version, product = ask(Api(copy, context), context)
     cluster = ExistingCluster(
-        found, copy, _kubectl(progress), Keys(tuple(namespaces), typed), version, product
+        found,
+        copy,
+        locate_kubectl(progress or SilentProgress()),
+        Keys(tuple(namespaces), typed),
+        version,
+        product,
     )
     if progress is not None:
         progress.line(f"attached to {context}: {product}, Kubernetes {version}, at {found.server}")
@@ -212,15 +217,6 @@ def _check_program(context: Context, source: Path) -> None:
 def _folder(source: Path, context: str) -> Path:
     digest = hashlib.sha256(f"{source.resolve()}\n{context}".encode()).hexdigest()[:16]
     return state_folder() / "existing" / digest
-
-
-def _kubectl(progress: Progress | None) -> Path:
-    found = find_program("kubectl")
-    if found is None:
-        from k8slab.cluster.components.ladder import locate
-
-        found = Path(locate(progress).folder) / "kubectl"
-    return found
 
 
 def _short(error: Exception) -> str:

@@ -21,6 +21,7 @@ from k8slab.cluster.kind_creation import create
 from k8slab.cluster.kind_images import load_demo
 from k8slab.cluster.kind_journal import KindJournal, kind_folder, kind_lock, kind_name, settled
 from k8slab.cluster.kind_parts import Part
+from k8slab.cluster.kubectl_source import locate_kubectl
 from k8slab.commands import find_program
 from k8slab.errors import ClusterError, ClusterStateError, CommandError, LabError, WaitTimeoutError
 from k8slab.progress import Progress, SilentProgress, reason_of
@@ -73,7 +74,7 @@ def open_kind(name: str, nodes: int, keep: bool, progress: Progress, reason: str
     folder = kind_folder(name)
     with kind_lock(name):
         journal = settled(kind, folder)
-        kubectl = _kubectl(progress)
+        kubectl = locate_kubectl(progress)
         if journal is None:
             return create(kind, version, folder, name, nodes, kubectl, progress, reason)
         cluster = KindCluster(kind, folder, journal, kubectl, reason)
@@ -157,12 +158,3 @@ def _kind(progress: Progress) -> tuple[Kind, str]:
         )
     found = kind_program.locate_kind(progress)
     return Kind(engine, found.program), found.version
-
-
-def _kubectl(progress: Progress) -> Path:
-    found = find_program("kubectl")
-    if found is None:
-        from k8slab.cluster.components.ladder import locate
-
-        found = Path(locate(progress).folder) / "kubectl"
-    return found

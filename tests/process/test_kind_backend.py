@@ -139,6 +139,8 @@ def test_the_ambient_kubeconfig_reaches_no_program(stand_ins: StandIns) -> None:
         assert all("KUBECONFIG" not in env for _, env in stand_ins.calls(program))
     for words, _ in stand_ins.calls("kubectl"):
         assert words[0] == "--kubeconfig"
+        if words[1] == os.devnull:
+            continue  # asked for its version: nothing is discovered
         assert words[words.index("--cache-dir") + 1].startswith(os.environ["K8SLAB_STATE_DIR"])
 
 

@@ -83,7 +83,7 @@ def test_what_is_not_the_pinned_file_is_thrown_away(
     }
     assert words[fault] in caught.value.message
     assert not marker.exists()
-    assert [path.name for path in (tmp_path / "cache" / "kind").iterdir()] == ["lock"]
+    assert [path.name for path in (tmp_path / "cache" / "programs" / "kind").iterdir()] == ["lock"]
 
 
 def test_where_nobody_asked_for_kind_and_it_cannot_be_had_the_embedded_one_is_taken(

