@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from k8slab import manifests
 from k8slab.demo_configmap import asks_for_demo
@@ -31,6 +31,9 @@ _RENDERED = ("create", "run", "expose", "autoscale")
 """kubectl's verbs that make an object from flags: kubectl renders it, and it is applied with the label."""
 
 _MAKES_NOTHING = ("token",)
+
+_TEMPLATES = ("template", "jobTemplate")
+"""Where the spec of a controller holds what its Pods, or its Jobs, are made from."""
 
 _READ = ("apply", "create", "replace", "diff")
 """kubectl's verbs that send, or compare, what a file holds."""
@@ -65,7 +68,11 @@ class Pace:
 
 
 def labelled(documents: Iterable[Document]) -> tuple[Document, ...]:
-    """The same objects, each with the label that says that the lab made it."""
+    """The same objects, each with the label that says that the lab made it.
+
+    So are the templates in them: a Pod that its controller was made to let go has no owner by whom it could
+    be found again, but its label.
+    """
     return tuple(replace(document, content=_with_label(document.content)) for document in documents)
 
 
@@ -161,8 +168,19 @@ def _end(arguments: Sequence[str]) -> int:
     return arguments.index("--") if "--" in arguments else len(arguments)
 
 
-def _with_label(content: dict[str, object]) -> dict[str, object]:
+def _with_label(content: dict[str, Any]) -> dict[str, Any]:
     metadata = content.get("metadata")
     known = metadata if isinstance(metadata, dict) else {}
     labels = {**(known.get("labels") or {}), MADE_LABEL: MADE_BY}
-    return {**content, "metadata": {**known, "labels": labels}}
+    made = {**content, "metadata": {**known, "labels": labels}}
+    spec = content.get("spec")
+    if isinstance(spec, dict):
+        templates: dict[str, Any] = {
+            name: _with_label(spec[name]) for name in _TEMPLATES if isinstance(spec.get(name), dict)
+        }
+        claims = spec.get("volumeClaimTemplates")
+        if isinstance(claims, list):
+            templates["volumeClaimTemplates"] = [_with_label(each) for each in claims]
+        if templates:
+            made["spec"] = {**spec, **templates}
+    return made
