@@ -156,6 +156,11 @@ def image_of(container: Mapping[str, Any]) -> str:
     return image
 
 
+def pod_spec_of(document: Document) -> dict[str, Any] | None:
+    """What an object says of the Pods it is or makes; None if it makes none."""
+    return _pod_spec(document.kind, document.content)
+
+
 def base_image() -> str:
     """The public image that the program runs on."""
     return os.environ.get(BASE_VARIABLE) or BASE
