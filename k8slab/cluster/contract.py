@@ -163,6 +163,12 @@ class Cluster(ABC):
             ClusterStateError: there is no such process here.
         """
 
+    def in_terminal(self) -> str:
+        """What stands before a kubectl line that is typed in a terminal, for this cluster."""
+        return (
+            "k8slab kubectl" if self.name == "default" else f"K8SLAB_CLUSTER_NAME={self.name} k8slab kubectl"
+        )
+
     def supervised_uuid(self) -> str:
         """The uuid that whoever runs the processes gives now, without asking the API server.
 

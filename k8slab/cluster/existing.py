@@ -20,7 +20,7 @@ from k8slab.cluster.api import KINDS, Api
 from k8slab.cluster.contexts import Context, copy_of, find_context, user_kubeconfig
 from k8slab.cluster.contract import Cluster, ClusterProcess, ProcessAction, Reality
 from k8slab.cluster.kubectl_source import locate_kubectl
-from k8slab.cluster.products import product_of
+from k8slab.cluster.products import EMBEDDED, product_of
 from k8slab.errors import ApiError, ClusterStateError, LabError
 from k8slab.folders import state_folder, write_private
 from k8slab.progress import Progress, SilentProgress
@@ -51,6 +51,7 @@ class ExistingCluster(Cluster):
         keys: what the user gave.
         version: `gitVersion` of the API server when it was opened.
         product: what it is, such as `minikube`.
+        source: the user's file; `~/.kube/config` if None.
     """
 
     backend = "existing"
@@ -60,7 +61,14 @@ class ExistingCluster(Cluster):
     uuid = ""
 
     def __init__(
-        self, context: Context, kubeconfig: Path, kubectl: Path, keys: Keys, version: str, product: str
+        self,
+        context: Context,
+        kubeconfig: Path,
+        kubectl: Path,
+        keys: Keys,
+        version: str,
+        product: str,
+        source: Path | None = None,
     ) -> None:
         self.name = context.name
         self.context = context.name
@@ -70,6 +78,7 @@ class ExistingCluster(Cluster):
         self.namespace = keys.namespaces[0] if keys.namespaces else context.namespace
         self.product = product
         self.reason = f"The context {context.name} was named."
+        self._source = source
         self._version = version
 
     def info(self) -> dict[str, Any]:
@@ -83,8 +92,16 @@ class ExistingCluster(Cluster):
             "keep": True,
         }
 
+    def in_terminal(self) -> str:
+        file = ["--kubeconfig", str(self._source)] if self._source else []
+        return shlex.join(["kubectl", *file, "--context", self.context])
+
     def reality(self) -> tuple[Reality, ...]:
-        return (Reality("everything", False, f"a cluster of {self.product} that k8slab did not make"),)
+        played = self.product == EMBEDDED
+        what = "what docs/reality.md says of the embedded backend, on" if played else "whatever is real on"
+        return (
+            Reality("everything", played, f"{what} a cluster of {self.product} that k8slab did not make"),
+        )
 
     def url(self, address: str, port: int) -> str | None:
         # Where addresses of this cluster lead on this machine, nobody has said.
@@ -142,13 +159,9 @@ def open_existing(
     if found.program and progress is not None:
         progress.line(f"credentials come from the program `{shlex.join(found.program)}`")
     version, product = ask(Api(copy, context), context)
+    kubectl = locate_kubectl(progress or SilentProgress())
     cluster = ExistingCluster(
-        found,
-        copy,
-        locate_kubectl(progress or SilentProgress()),
-        Keys(tuple(namespaces), typed),
-        version,
-        product,
+        found, copy, kubectl, Keys(tuple(namespaces), typed), version, product, kubeconfig
     )
     if progress is not None:
         progress.line(f"attached to {context}: {product}, Kubernetes {version}, at {found.server}")

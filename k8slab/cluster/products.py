@@ -19,6 +19,7 @@ _LABELS = (
 _PROVIDERS = (("kind://", "kind"), ("k3s://", "k3s"))
 _NAMES = (("docker-desktop", "Docker Desktop"), ("lima-rancher-desktop", "Rancher Desktop"), ("k3d-", "k3d"))
 _VERSIONS = (("-eks-", "Amazon EKS"), ("-gke.", "Google GKE"), ("+k3s", "k3s"), ("+rke2", "RKE2"))
+EMBEDDED = "k8slab, embedded"
 _KUBEADM = "kubeadm.alpha.kubernetes.io/cri-socket"
 
 
@@ -44,7 +45,7 @@ def product_of(version: str, nodes: Sequence[Mapping[str, Any]]) -> str:
         if _KUBEADM in (metadata.get("annotations") or {}):
             return "kubeadm"
         if "k8slab.dev/played-by" in (metadata.get("annotations") or {}):
-            return "k8slab, embedded"
+            return EMBEDDED
     return "Kubernetes"
 
 

@@ -70,8 +70,9 @@ def service_url(session: Session, target: str) -> str:
     url = session.cluster.url(service.address, service.port)
     if url is None:
         return (
-            f"{service.address}:{service.port} is an address inside the cluster. In a terminal: k8slab"
-            f" kubectl port-forward -n {session.namespace} svc/{service.name} 8080:{service.port},"
+            f"{service.address}:{service.port} is an address inside the cluster. In a terminal:"
+            f" {session.cluster.in_terminal()} port-forward -n {session.namespace}"
+            f" svc/{service.name} 8080:{service.port},"
             " then open http://localhost:8080/"
         )
     return f"{url} (in the cluster: {service.address}:{service.port})"
