@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -51,12 +52,18 @@ def notebook(name: str, solved: bool) -> Any:
     return found
 
 
-def execute(content: Any, folder: Path) -> Any:
-    """The notebook as it is after a run in a fresh kernel."""
+def execute(content: Any, folder: Path, backend: Mapping[str, str] | None = None) -> Any:
+    """The notebook as it is after a run in a fresh kernel.
+
+    Args:
+        content: the notebook.
+        folder: where it is written.
+        backend: environment variables that choose the cluster; the embedded one if None.
+    """
     nbformat.write(content, folder / "in.ipynb")
     done = subprocess.run(
         [sys.executable, str(RUNNER), str(folder / "in.ipynb"), str(folder / "out.ipynb")],
-        env={**environment(dict(os.environ)), "K8SLAB_BACKEND": "embedded"},
+        env={**environment(dict(os.environ)), **(backend or {"K8SLAB_BACKEND": "embedded"})},
         capture_output=True,
         text=True,
         timeout=RUN_SECONDS,
