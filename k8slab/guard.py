@@ -164,7 +164,9 @@ class Guard:
 
     def delete_object(self, namespace: str, plural: str, name: str) -> None:
         """Delete one object of a kind that has no collection delete, such as a Service."""
-        self._send("DELETE", KINDS[plural].path(namespace, name), namespace, None)
+        # Without it the Pods of a Job would stay, as batch/v1 has it.
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+        self._send("DELETE", KINDS[plural].path(namespace, name), namespace, body)
 
     def apply(
         self,
@@ -187,9 +189,7 @@ class Guard:
         for each in {namespace, *(document.namespace for document in documents if document.namespace)}:
             check_namespace(each)
             self.check_cluster(each)
-        demo = Turned(tuple(documents))
-        if not self.cluster.demo_images:
-            demo = turned(documents, namespace)
+        demo = Turned(tuple(documents)) if self.cluster.demo_images else turned(documents, namespace)
         documents = demo.documents if self.cluster.owned else labelled(demo.documents)
         self._record(verb, namespace, ", ".join(f"{each.kind}/{each.name}" for each in documents))
         words, text = [verb, "-f", "-", *flags], manifests.to_text(documents)

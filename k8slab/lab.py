@@ -28,7 +28,7 @@ from k8slab.cluster.contract import Cluster
 from k8slab.errors import ClusterStateError, LabError
 from k8slab.kubectl_arguments import understand
 from k8slab.progress import TextProgress
-from k8slab.session import magics
+from k8slab.session import magics, preflight
 from k8slab.session.actions import PodActions
 from k8slab.session.chapter_files import manifest_path, shown_path, table_of_manifests
 from k8slab.session.components import Components
@@ -124,6 +124,7 @@ class Lab(PodCalls, Practice):
         threading.Thread(target=_warm_up, name="k8slab-warm-up", daemon=True).start()
         session = Session(cluster, found)
         try:
+            preflight.tell(session, TextProgress(sys.stdout))
             session.start(TextProgress(sys.stdout))
             lab = cls(session)
         except BaseException:
@@ -218,7 +219,8 @@ class Lab(PodCalls, Practice):
         if understand(words).endless:
             raise LabError(
                 f"`kubectl {shlex.join(words)}` would wait for you, or never end by itself.",
-                f"Type it in a terminal: k8slab kubectl -n {session.namespace} {shlex.join(words)}",
+                f"Type it in a terminal: {session.cluster.in_terminal()} -n {session.namespace}"
+                f" {shlex.join(words)}",
             )
         return run_for_a_while(words, lambda: session.kubectl(words))
 
@@ -267,6 +269,11 @@ class Lab(PodCalls, Practice):
     def manifests(self) -> Table:
         """The chapter's manifests, and what each holds."""
         return table_of_manifests(self._session.chapter.name)
+
+    @in_plain_words
+    def needs(self) -> Table:
+        """What the chapter needs of the cluster and of your rights in it, and what is not there."""
+        return preflight.table(self._answering())
 
     def reality(self) -> Table:
         """What is real on this backend, and what k8slab plays."""

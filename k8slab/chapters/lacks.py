@@ -22,8 +22,7 @@ def findings(chapter: Chapter, needs: Needs, followed: Iterable[str], facts: Fac
         facts: what the cluster says.
     """
     found = [_keys(facts), _seen(followed, facts), _nodes(facts)]
-    if not facts.keys:
-        found += _made(needs, facts)
+    found += _made(needs, facts)
     found += _acts(facts)
     found += _offered(needs, facts)
     found += limits_of(needs.pods, facts.quotas, facts.limit_ranges)
@@ -113,20 +112,20 @@ def _made(needs: Needs, facts: Facts) -> list[Finding]:
                     f" {', '.join(files)}.",
                 )
             )
-    if not found:
+    asked = any(right.verb == "create" and may for right, may in facts.rights.items())
+    if asked and not found:
         found.append(Finding("making", "here", "You may make, change and delete what the manifests hold."))
     return found
 
 
 def _acts(facts: Facts) -> list[Finding]:
-    acts = ACTS if facts.keys else (*ACTS, *CHANGING_ACTS)
     return [
         Finding(
             right.resource,
             "missing",
             f"You may not {right.verb} {right.resource} in {facts.namespace}: no {what}.",
         )
-        for right, what in acts
+        for right, what in (*ACTS, *CHANGING_ACTS)
         if facts.rights.get(right) is False
     ]
 

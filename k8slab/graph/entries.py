@@ -8,7 +8,7 @@ from typing import Any
 from k8slab.graph.escape import plain
 from k8slab.graph.model import Model
 from k8slab.graph.pod_facts import PodFacts
-from k8slab.mirror.changes import Object, controller_of
+from k8slab.mirror.changes import UNSEEN, Object, controller_of
 from k8slab.mirror.lives import wish_of
 
 Entry = dict[str, Any]
@@ -38,12 +38,13 @@ def node_entry(node: Object, slot: int, played: Mapping[str, str]) -> Entry:
         played: sentences for what is played; `nodes` is said of every Node without a word of its own.
     """
     metadata, status = node["metadata"], node_status(node)
-    player = (metadata.get("annotations") or {}).get(PLAYED_BY)
+    annotations = metadata.get("annotations") or {}
+    player, unseen = annotations.get(PLAYED_BY), UNSEEN in annotations
     return {
         "name": plain(metadata["name"]),
         "slot": slot,
-        "ready": status.startswith("Ready"),
-        "status": status,
+        "ready": unseen or status.startswith("Ready"),
+        "status": "state not to be seen" if unseen else status,
         "control_plane": CONTROL_PLANE in (metadata.get("labels") or {}),
         "played": f"kubelet played by {plain(player)}" if player else played.get("nodes", ""),
     }

@@ -12,6 +12,9 @@ Object = Mapping[str, Any]
 
 Verb = Literal["added", "modified", "deleted"]
 
+UNSEEN = "k8slab.dev/unseen"
+"""Annotation of what stands in the place of a Node that this user may not see; see `unseen_nodes`."""
+
 
 @dataclass(frozen=True)
 class Change:

@@ -14,6 +14,7 @@ def introduction(session: Session) -> str:
     cluster, chapter = session.cluster, session.chapter
     info = cluster.info()
     nodes, seconds = info.get("nodes") or [], info.get("seconds_to_ready")
+    seen = f"{len(nodes)} nodes" if nodes or cluster.owned else "nodes that you may not see"
     ready = f", ready {seconds:.1f} s after its start" if seconds else ""
     played = [each.part for each in cluster.reality() if each.played]
     stopped = [each.name for each in cluster.processes() if each.state == "stopped"]
@@ -21,7 +22,7 @@ def introduction(session: Session) -> str:
         (
             f"{chapter.title}. {chapter.goal}",
             f"Cluster {cluster.name}: Kubernetes {info.get('kubernetes')} on the backend"
-            f" {cluster.backend} ({cluster.isolation}), {len(nodes)} nodes{ready}.",
+            f" {cluster.backend} ({cluster.isolation}), {seen}{ready}.",
             f"Namespace {session.namespace}. Played by k8slab here: {', '.join(played) or 'nothing'}."
             " lab.reality() says how.",
             # Whoever left a chapter halfway would wonder in the next one why nothing moves.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import urllib3
 
@@ -15,15 +15,17 @@ from k8slab.cluster.answering import away, check_answers, is_ready
 from k8slab.cluster.api import KINDS, Api
 from k8slab.cluster.contract import Cluster
 from k8slab.commands import Completed
-from k8slab.errors import ClusterStateError, GuardError, LabError, NotFoundError, WaitTimeoutError
+from k8slab.errors import ApiError, ClusterStateError, GuardError, LabError, NotFoundError, WaitTimeoutError
 from k8slab.guard import Guard
 from k8slab.kubectl_arguments import understand
 from k8slab.manifests import Document
 from k8slab.mirror.mirror import DEFAULT_KINDS, Mirror
 from k8slab.mirror.timeline import Timeline
+from k8slab.mirror.unseen_nodes import UnseenNodes
 from k8slab.progress import Progress, SilentProgress
 from k8slab.session.restoring import answer_again, bring_back
 
+FORBIDDEN = 403
 RESET_SECONDS = 10.0
 ACCOUNT_SECONDS = 30.0
 ANSWER_SECONDS = 30.0
@@ -103,6 +105,8 @@ class Session:
         self.mirror.listen(self.timeline.record)
         self.mirror.start()
         self.mirror.wait_synced()
+        if not self.cluster.owned:
+            self.mirror.listen(UnseenNodes(self.mirror).heard)
         self.since = time.time()
 
     def apply(self, documents: Sequence[Document], words: Sequence[str]) -> Completed:
@@ -154,13 +158,13 @@ class Session:
         bring_back(self.guard, progress)
         started = time.monotonic()
         with progress.step(f"Emptying the namespace {self.namespace}") as step:
-            for plural in _OWNERS:
-                self.guard.empty(self.namespace, plural)
-            self.guard.empty(self.namespace, "pods", _RESET_GRACE)
-            for plural in _ONE_BY_ONE:
-                for name in self._names(plural):
-                    with contextlib.suppress(NotFoundError):
-                        self.guard.delete_object(self.namespace, plural, name)
+            refused = [
+                *(plural for plural in _OWNERS if not self._empty(plural)),
+                *(plural for plural in ("pods",) if not self._empty(plural, _RESET_GRACE)),
+                *(plural for plural in _ONE_BY_ONE if not self._empty_one_by_one(plural)),
+            ]
+            if refused:
+                step.detail(f"left alone, as you may not list or delete them here: {', '.join(refused)}")
             while left := self._left():
                 if time.monotonic() - started > RESET_SECONDS:
                     raise WaitTimeoutError(
@@ -228,6 +232,31 @@ class Session:
             self.mirror.hurry()
             time.sleep(0.2)
 
+    def _empty(self, plural: str, grace: int = 0) -> bool:
+        """Delete all objects of a kind; False where this user may not."""
+        with self._if_allowed():
+            self.guard.empty(self.namespace, plural, grace)
+            return True
+        # Whoever may delete objects of a kind need not be let delete them all in one request.
+        return self._empty_one_by_one(plural)
+
+    def _empty_one_by_one(self, plural: str) -> bool:
+        with self._if_allowed():
+            for name in self._names(plural):
+                with contextlib.suppress(NotFoundError):
+                    self.guard.delete_object(self.namespace, plural, name)
+            return True
+        return False
+
+    @contextlib.contextmanager
+    def _if_allowed(self) -> Iterator[None]:
+        """Pass over what this user has no right to on somebody else's cluster."""
+        try:
+            yield
+        except ApiError as error:
+            if self.cluster.owned or error.status != FORBIDDEN:
+                raise
+
     def _names(self, plural: str) -> list[str]:
         objects, _ = self.api.list(plural, self.namespace, labels="" if self.cluster.owned else SELECTOR)
         names = [str(each["metadata"]["name"]) for each in objects]
@@ -235,7 +264,11 @@ class Session:
 
     def _left(self) -> list[str]:
         plurals = ("pods", "services", *_OWNERS)
-        return [f"{KINDS[plural].kind} {name}" for plural in plurals for name in self._names(plural)]
+        left = []
+        for plural in plurals:
+            with self._if_allowed():
+                left += [f"{KINDS[plural].kind} {name}" for name in self._names(plural)]
+        return left
 
     def _wait_for_account(self) -> None:
         """Wait for the namespace's default service account: without it no Pod can be created there."""
@@ -243,7 +276,8 @@ class Session:
         path = f"/api/v1/namespaces/{self.namespace}/serviceaccounts/default"
         while True:
             try:
-                self.api.get(path)
+                with self._if_allowed():
+                    self.api.get(path)
                 return
             except NotFoundError:
                 if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""A proxy in front of an API server that writes down every request: what left the process, seen from outside."""
+"""A proxy in front of an API server that writes down every request: what left the process, from outside."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ import urllib3
 import yaml
 
 from k8slab.cluster.api_connection import connect
+
+REVIEWS = (("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"),)
+"""What is sent by POST and changes nothing: the API server answers such a review and stores it nowhere
+(source: pkg/registry/authorization/selfsubjectaccessreview/rest.go of Kubernetes 1.36.3)."""
 
 
 class RecordingProxy:
@@ -54,7 +58,7 @@ class RecordingProxy:
                     self.wfile.write(b"0\r\n\r\n")
                 answer.close()
 
-            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = pass_on  # noqa: N815
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = pass_on
 
             def log_message(self, format: str, *args: Any) -> None:
                 """Say nothing."""
@@ -94,5 +98,5 @@ class RecordingProxy:
 
     @property
     def changes(self) -> list[tuple[str, str]]:
-        """Everything but reads."""
-        return [each for each in self.requests if each[0] not in ("GET", "HEAD")]
+        """Everything but reads, and questions about one's own rights."""
+        return [each for each in self.requests if each[0] not in ("GET", "HEAD") and each not in REVIEWS]
