@@ -108,7 +108,7 @@ def _made(needs: Needs, facts: Facts) -> list[Finding]:
                 Finding(
                     plural,
                     "missing",
-                    f"You may not {' or '.join(refused)} {plural} in {facts.namespace}: needed for"
+                    f"You may not {_listed(refused)} {plural} in {facts.namespace}: needed for"
                     f" {', '.join(files)}.",
                 )
             )
@@ -119,15 +119,19 @@ def _made(needs: Needs, facts: Facts) -> list[Finding]:
 
 
 def _acts(facts: Facts) -> list[Finding]:
-    return [
-        Finding(
-            right.resource,
-            "missing",
-            f"You may not {right.verb} {right.resource} in {facts.namespace}: no {what}.",
-        )
+    refused = [
+        f"{right.verb} {right.resource} ({what})"
         for right, what in (*ACTS, *CHANGING_ACTS)
         if facts.rights.get(right) is False
     ]
+    if not refused:
+        return []
+    return [Finding("acting", "missing", f"You may not, in {facts.namespace}: {'; '.join(refused)}.")]
+
+
+def _listed(words: list[str]) -> str:
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _offered(needs: Needs, facts: Facts) -> list[Finding]:

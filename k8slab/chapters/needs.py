@@ -17,17 +17,17 @@ PLURALS = {kind.kind: plural for plural, kind in KINDS.items()}
 
 ACTS = (
     (Right("get", "pods/log"), "lab.logs() and `kubectl logs`"),
-    (Right("get", "services/proxy"), "lab.requests(), which sends requests through the API server"),
+    (Right("get", "services/proxy"), "lab.requests()"),
     (Right("list", "events"), "lab.events()"),
 )
 CHANGING_ACTS = (
-    (Right("delete", "pods"), "Kill, on the map and in lab.kill()"),
-    (Right("patch", "pods"), "labels of Pods"),
+    (Right("delete", "pods"), "Kill and lab.kill()"),
+    (Right("patch", "pods"), "other labels for Pods"),
     (Right("create", "pods/exec"), "`kubectl exec`"),
-    (Right("create", "pods/proxy"), "lab.crash(), which asks the program itself"),
-    (Right("create", "pods/eviction"), "the eviction of Pods"),
-    (Right("patch", "deployments/scale", "apps"), "scaling of Deployments"),
-    (Right("patch", "replicasets/scale", "apps"), "scaling of ReplicaSets"),
+    (Right("create", "pods/proxy"), "Crash and lab.crash()"),
+    (Right("create", "pods/eviction"), "evicting Pods"),
+    (Right("patch", "deployments/scale", "apps"), "scaling Deployments"),
+    (Right("patch", "replicasets/scale", "apps"), "scaling ReplicaSets"),
 )
 
 

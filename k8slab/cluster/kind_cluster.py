@@ -77,6 +77,7 @@ class KindCluster(Cluster):
         self.context = f"kind-{kind_name(journal.name)}"
         self.kubectl = kubectl
         self.reason = reason
+        self.demo_images = bool(journal.demo)
         self.machines = Machines(kind.engine, kind_name(journal.name), journal.containers)
         self.parts = Parts(self.machines)
 

@@ -80,7 +80,7 @@ def _newest(engine: Engine) -> str:
 def load_demo(kind: Kind, cluster: str, folder: Path, progress: Progress) -> tuple[str, ...]:
     """Build the demo application's images where they are not here, and load them into every node.
 
-    A failure is told and is none of the cluster's: chapters that need the images then wait for them.
+    A failure is told and is none of the cluster's: the program then runs from a ConfigMap.
 
     Args:
         kind: kind's command line.
@@ -109,9 +109,9 @@ def load_demo(kind: Kind, cluster: str, folder: Path, progress: Progress) -> tup
                 archive.unlink(missing_ok=True)
     except LabError as error:
         progress.line(
-            f"The demo application's image could not be had: {_last(error)}. Pods of k8slab/demo stay in"
-            f" ErrImagePull. It is built from python:3.13-alpine, or from the image that {BASE_VARIABLE}"
-            " names; open the lab again to try again."
+            f"The demo application's image could not be had: {_last(error)}. Its program runs from"
+            " python:3.13-alpine with a ConfigMap instead, if the nodes can have it. The image is built from"
+            f" the same, or from the one that {BASE_VARIABLE} names; open the lab again to try again."
         )
         return ()
     return tuple(f"k8slab/demo:{version}" for version in COLOURS)

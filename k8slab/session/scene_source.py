@@ -183,6 +183,8 @@ def backend_sentence(backend: str, isolation: str) -> str:
     """What containers are on a backend, in one short sentence for the head of the map."""
     if backend == "kind":
         return "kind: nodes are containers of this machine"
+    if backend == "existing":
+        return "a cluster that k8slab did not make"
     if isolation == "sandboxed":
         return "embedded, sandboxed: containers are processes of this machine, each walled off"
     return "embedded, plain: containers are processes of this machine"

@@ -80,14 +80,14 @@ def test_with_the_keys_a_chapter_runs_there_and_removes_only_what_it_made(
     try:
         lab.apply("web.yaml").wait(30)
         lab.kubectl("create configmap mine --from-literal=a=b").wait(30)
-        until(lambda: len(lab.pods("app=web")) == 3 and all(pod.ready for pod in lab.pods("app=web")), "3 Pods")
+        until(lambda: [pod.ready for pod in lab.pods("app=web")] == ["1/1"] * 3, "3 ready Pods")
         made = cluster.kubectl(f"-n {sandbox} get all,configmaps -l k8slab.dev/made-by=k8slab -o name")
         assert {"replicaset.apps/web", "service/web", "configmap/mine"} <= set(made.split())
         victim = lab.pods("app=web")[0]
         lab.kill(victim)
         until(lambda: victim.name not in str(lab.pods("app=web")), f"{victim.name} to be gone")
         with pytest.raises(GuardError, match="not among those"):
-            lab.kubectl("-n default create configmap x").wait(30)
+            lab.kubectl("create configmap x -n default").wait(30)
         with pytest.raises(GuardError):
             lab.kubectl("create configmap x -n kube-system").wait(30)
         lab.reset()

@@ -82,8 +82,8 @@ def test_with_few_rights_a_chapter_says_what_is_missing_and_runs_with_the_rest(
     said = str(lab.needs())
     assert "You may not see Nodes" in said
     assert "statefulsets, jobs, cronjobs" in said and "the map does without" in said
-    assert "You may not create pods/exec" in said and "get services/proxy" in said
-    assert "You may not create or patch or delete deployments" not in said
+    assert "create pods/exec (`kubectl exec`)" in said and "get services/proxy (lab.requests())" in said
+    assert "You may not create, patch or delete replicationcontrollers" in said and "old.yaml" in said
     assert "nodes that you may not see" in repr(lab)
 
     lab.apply("web.yaml").wait(60)

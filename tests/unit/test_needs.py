@@ -113,7 +113,7 @@ def test_what_cannot_be_listed_or_made_is_named_with_the_files_that_want_it() ->
         "You may not list and watch cronjobs there",
         "You may not see Nodes",
         "You may not create or delete pods in mine: needed for one.yaml.",
-        "no lab.requests()",
+        "You may not, in mine: get services/proxy (lab.requests()); delete pods (Kill and lab.kill())",
         "its label cannot be read",
     ):
         assert part in said
