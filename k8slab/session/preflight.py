@@ -44,7 +44,12 @@ def look(session: Session) -> tuple[Finding, ...]:
     """What the chapter needs, each with whether it is there; at most about two seconds."""
     followed = (*DEFAULT_KINDS, *session.chapter.kinds)
     needs = needs_of(_files(session.chapter.name))
-    return findings(session.chapter, needs, followed, _facts(session, needs, followed))
+    facts, late = _facts(session, needs, followed)
+    found = findings(session.chapter, needs, followed, facts)
+    if late:
+        said = f"{late} questions were not answered within {SECONDS:.0f} s; lab.needs() asks them again."
+        return (*found, Finding("answers", "missing", said))
+    return found
 
 
 def tell(session: Session, progress: Progress) -> None:
@@ -84,7 +89,7 @@ def _files(chapter: str) -> Mapping[str, Sequence[Document]]:
     return found
 
 
-def _facts(session: Session, needs: Needs, followed: Sequence[str]) -> Facts:
+def _facts(session: Session, needs: Needs, followed: Sequence[str]) -> tuple[Facts, int]:
     cluster, namespace = session.cluster, session.namespace
     changes = not isinstance(cluster, ExistingCluster) or bool(cluster.keys.namespaces)
     rights = rights_of(needs, followed, namespace, changes)
@@ -99,9 +104,9 @@ def _facts(session: Session, needs: Needs, followed: Sequence[str]) -> Facts:
         **{name: _reading(api, path) for name, path in places.items()},
         **{right: _asking(api, right, namespace) for right in rights},
     }
-    answers = _all_at_once(questions)
+    answers, late = all_at_once(questions)
     labels = _labels(answers.get("namespace"))
-    return Facts(
+    facts = Facts(
         context=cluster.context,
         backend=cluster.backend,
         namespace=namespace,
@@ -115,6 +120,7 @@ def _facts(session: Session, needs: Needs, followed: Sequence[str]) -> Facts:
         limit_ranges=_items(answers.get("limit_ranges")),
         labels=labels,
     )
+    return facts, late
 
 
 _ABSENT: dict[str, Any] = {}
@@ -135,8 +141,18 @@ def _asking(api: Api, right: Right, namespace: str) -> Callable[[], Any]:
     return lambda: may(api, right, namespace, SECONDS)
 
 
-def _all_at_once(questions: Mapping[Any, Callable[[], Any]]) -> dict[Any, Any]:
-    """The answers that came within the time; those that were refused or late are left out."""
+def all_at_once(
+    questions: Mapping[Any, Callable[[], Any]], seconds: float = SECONDS
+) -> tuple[dict[Any, Any], int]:
+    """Ask several things at once and take the answers that come within a time.
+
+    Args:
+        questions: what asks, by a name for it.
+        seconds: the time.
+
+    Returns:
+        The answers by name, without those that were refused; and how many did not come.
+    """
     waiting: SimpleQueue[tuple[Any, Callable[[], Any]]] = SimpleQueue()
     answers: SimpleQueue[tuple[Any, Any]] = SimpleQueue()
     for each in questions.items():
@@ -157,21 +173,17 @@ def _all_at_once(questions: Mapping[Any, Callable[[], Any]]) -> dict[Any, Any]:
     threads = [threading.Thread(target=work, name="k8slab-needs", daemon=True) for _ in range(AT_ONCE)]
     for thread in threads:
         thread.start()
-    return _gathered(answers, len(questions), ended)
-
-
-def _gathered(answers: SimpleQueue[tuple[Any, Any]], count: int, ended: threading.Event) -> dict[Any, Any]:
-    deadline = time.monotonic() + SECONDS
-    found: dict[Any, Any] = {}
-    for _ in range(count):
+    found, deadline, late = {}, time.monotonic() + seconds, len(questions)
+    while late:
         try:
             key, answer = answers.get(timeout=max(0.001, deadline - time.monotonic()))
         except Empty:
             break
+        late -= 1
         if answer is not None:
             found[key] = answer
     ended.set()
-    return found
+    return found, late
 
 
 def _items(answer: Any) -> list[dict[str, Any]] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -39,6 +39,21 @@ def attach(proxy: RecordingProxy, namespaces: list[str], typed: str = "") -> Lab
     )
 
 
+def acts(lab: Lab) -> tuple[Callable[[], object], ...]:
+    """What changes something, one of each sort."""
+    return (
+        lambda: lab.apply("web.yaml").wait(30),
+        lambda: lab.kubectl("delete pod web").wait(30),
+        lambda: lab.kubectl("create configmap x").wait(30),
+        lambda: lab.kubectl("run -it x --image=y").wait(30),
+        lambda: lab.kubectl("cordon worker-1").wait(30),
+        lambda: lab.kubectl("delete namespace default").wait(30),
+        lambda: lab.nodes["worker-1"].power_off(),
+        lambda: lab.components["etcd"].stop(),
+        lambda: lab.reset(),
+    )
+
+
 def test_without_the_keys_nothing_but_reads_leaves_the_process(
     cluster: RunningCluster, proxy: RecordingProxy, sandbox: str
 ) -> None:
@@ -51,17 +66,7 @@ def test_without_the_keys_nothing_but_reads_leaves_the_process(
     ):
         lab = attach(proxy, namespaces, typed)
         try:
-            for act in (
-                lambda lab=lab: lab.apply("web.yaml").wait(30),
-                lambda lab=lab: lab.kubectl("delete pod web").wait(30),
-                lambda lab=lab: lab.kubectl("create configmap x").wait(30),
-                lambda lab=lab: lab.kubectl("run -it x --image=y").wait(30),
-                lambda lab=lab: lab.kubectl("cordon worker-1").wait(30),
-                lambda lab=lab: lab.kubectl("delete namespace default").wait(30),
-                lambda lab=lab: lab.nodes["worker-1"].power_off(),
-                lambda lab=lab: lab.components["etcd"].stop(),
-                lambda lab=lab: lab.reset(),
-            ):
+            for act in acts(lab):
                 with pytest.raises(LabError):
                     act()
             with pytest.raises(GuardError, match=missing):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from k8slab.chapters.lacks import findings
 from k8slab.chapters.namespace_limits import ENFORCED, Finding
 from k8slab.chapters.needs import Facts, Needs, needs_of, rights_of
 from k8slab.cluster.reviews import Right
+from k8slab.errors import ApiError
 from k8slab.mirror.mirror import DEFAULT_KINDS
+from k8slab.session.preflight import all_at_once
 
 ROOT = Path(__file__).parents[2] / "manifests"
 REPLICA_SETS = chapter("03-replicasets")
@@ -214,3 +217,16 @@ def test_what_takes_a_cluster_of_ones_own_is_named() -> None:
     said = lacking(chapter_needs("01-cluster-anatomy"), GOOD, "01-cluster-anatomy")[-1]
     assert "exercises own-choice" in said and "no-scheduler" in said
     assert REPLICA_SETS.elsewhere("existing") == ()
+
+
+def test_an_answer_that_does_not_come_holds_nobody_and_one_that_is_refused_is_left_out() -> None:
+    never = threading.Event()
+
+    def refuse() -> None:
+        raise ApiError(403, "Forbidden", "no")
+
+    try:
+        answers, late = all_at_once({"a": lambda: 1, "refused": refuse, "late": never.wait}, 0.2)
+    finally:
+        never.set()
+    assert (answers, late) == ({"a": 1}, 1)
