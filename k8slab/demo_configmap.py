@@ -12,11 +12,12 @@ import copy
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from k8slab.cluster.api import KINDS
 from k8slab.errors import GuardError
 from k8slab.manifests import Document
 from k8slab.node.images.demo import BASE_VARIABLE, COLOURS
@@ -27,6 +28,9 @@ BASE = "python:3.13-alpine"
 
 ENTRYPOINT = ("python", "-I", "-S", "-E", "-B", "/app/demo.py")
 """The Dockerfile's; its CMD `serve` is what the program does by itself without a word."""
+
+NOBODY = 65534
+"""The user that the program runs as where it may not be root; Alpine calls it nobody."""
 
 FOLDER = "/app"
 NAME = "k8slab-demo"
@@ -90,30 +94,45 @@ class ImagePatch:
     changes_more: bool
 
     @property
+    def plural(self) -> str:
+        """The plural name of the object's kind."""
+        return next(plural for plural, kind in KINDS.items() if kind.kind == self.document.kind)
+
+    @property
+    def uid(self) -> str:
+        """The object's uid."""
+        return str(self.document.content["metadata"]["uid"])
+
+    @property
     def shown_name(self) -> str:
         """The object as kubectl prints it, such as `deployment.apps/web`."""
         group, slash, _ = str(self.document.content.get("apiVersion", "")).partition("/")
         return f"{self.document.kind.lower()}{'.' + group if slash else ''}/{self.document.name}"
 
 
-def turned(documents: Iterable[Document], namespace: str) -> Turned:
+def turned(
+    documents: Iterable[Document], namespace: str, restricted: Callable[[str], bool] = lambda name: False
+) -> Turned:
     """The same objects with every container of the demo application run from the public image.
 
     Args:
         documents: the objects; a container that was turned before and asks for another image is put right.
         namespace: where those go that name none.
+        restricted: whether a namespace enforces the Pod Security level of that name: there the containers are
+            given what it asks for, which the demo application can do without.
     """
     made, versions, places = [], dict[str, None](), dict[str, None]()
     for document in documents:
         content = copy.deepcopy(document.content)
-        found = _turn(_pod_spec(document.kind, content))
+        place = document.namespace or namespace
+        found = _turn(_pod_spec(document.kind, content), restricted(place))
         if found is None:
             made.append(document)
             continue
         made.append(replace(document, content=content))
         if found:
             versions |= dict.fromkeys(found)
-            places[document.namespace or namespace] = None
+            places[place] = None
     programs = tuple(_program(place) for place in places)
     return Turned(tuple(made), programs, tuple(sorted(versions)))
 
@@ -184,7 +203,7 @@ def _pod_spec(kind: str, content: dict[str, Any]) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _turn(spec: dict[str, Any] | None) -> list[str] | None:
+def _turn(spec: dict[str, Any] | None, restricted: bool) -> list[str] | None:
     """Turn a Pod's specification in place; the images that were replaced, None where it stays as it was."""
     if spec is None:
         return None
@@ -197,6 +216,8 @@ def _turn(spec: dict[str, Any] | None) -> list[str] | None:
         if version:
             found.append(f"k8slab/demo:{version}")
             _run_from_base(container, version)
+            if restricted:
+                _restrict(container, spec.get("securityContext") or {})
     if not found and not restored:
         return None
     others = [each for each in spec.get("volumes") or () if each.get("name") != NAME]
@@ -233,6 +254,22 @@ def _run_from_base(container: dict[str, Any], version: str) -> None:
     ]
     mounts = container.get("volumeMounts") or []
     container["volumeMounts"] = [*mounts, {"name": NAME, "mountPath": FOLDER, "readOnly": True}]
+
+
+def _restrict(container: dict[str, Any], pod: Mapping[str, Any]) -> None:
+    """Ask for no more than the level `restricted` allows; what the manifest says itself stays.
+
+    Source: kubernetes.io/docs/concepts/security/pod-security-standards.
+    """
+    asked = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": True,
+        "runAsUser": NOBODY,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    missing = {key: value for key, value in asked.items() if key not in pod}
+    container["securityContext"] = {**missing, **(container.get("securityContext") or {})}
 
 
 def _restore(container: dict[str, Any]) -> None:

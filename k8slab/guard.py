@@ -21,17 +21,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from k8slab import action_log, manifests
-from k8slab.attached_changes import (
-    CHANGES_A_SECOND,
-    SELECTOR,
-    Pace,
-    Way,
-    documents_of,
-    files_of,
-    labelled,
-    rendering,
-    way_of,
-)
+from k8slab import attached_changes as attached
 from k8slab.cluster.api import KINDS, Api, checked_body
 from k8slab.cluster.attachment import Attachment
 from k8slab.cluster.contract import Cluster, ClusterNode, ClusterProcess, NodeAction, ProcessAction
@@ -59,7 +49,7 @@ class Guard:
         self.api = api
         self._ownership = Ownership(cluster, api)
         self._attachment = Attachment(cluster, api)
-        self._pace = Pace(CHANGES_A_SECOND)
+        self._pace = attached.Pace(attached.CHANGES_A_SECOND)
 
     def check_cluster(self, namespace: str = "") -> None:
         """Make sure, now, that this is the cluster k8slab made, or that its user lets a namespace be changed.
@@ -159,7 +149,7 @@ class Guard:
             "propagationPolicy": "Background",
             "gracePeriodSeconds": grace,
         }
-        query = {} if self.cluster.owned else {"labelSelector": SELECTOR}
+        query = {} if self.cluster.owned else {"labelSelector": attached.SELECTOR}
         self._send("DELETE", KINDS[plural].path(namespace), namespace, body, query=query)
 
     def delete_object(self, namespace: str, plural: str, name: str) -> None:
@@ -189,8 +179,10 @@ class Guard:
         for each in {namespace, *(document.namespace for document in documents if document.namespace)}:
             check_namespace(each)
             self.check_cluster(each)
-        demo = Turned(tuple(documents)) if self.cluster.demo_images else turned(documents, namespace)
-        documents = demo.documents if self.cluster.owned else labelled(demo.documents)
+        demo = Turned(tuple(documents))
+        if not self.cluster.demo_images:
+            demo = turned(documents, namespace, self._attachment.is_restricted)
+        documents = demo.documents if self.cluster.owned else attached.labelled(demo.documents)
         self._record(verb, namespace, ", ".join(f"{each.kind}/{each.name}" for each in documents))
         words, text = [verb, "-f", "-", *flags], manifests.to_text(documents)
         kinds = {document.kind for document in documents}
@@ -218,10 +210,12 @@ class Guard:
         request = self.check(namespace, arguments)
         way, place = self._way(arguments), (*request.namespaces, namespace)[0]
         if way == "files":
-            flags = files_of(arguments)[1][1:]
-            return self.apply(place, documents_of(arguments), arguments, arguments[0], flags)
+            flags = attached.files_of(arguments)[1][1:]
+            return self.apply(place, attached.documents_of(arguments), arguments, arguments[0], flags)
         if way is not None:
-            made = run_kubectl(self.cluster, namespace, rendering(arguments), arguments, timeout=timeout)
+            made = run_kubectl(
+                self.cluster, namespace, attached.rendering(arguments), arguments, timeout=timeout
+            )
             documents = manifests.parse(made.stdout, "what kubectl rendered") if made.stdout.strip() else ()
             if way == "flags":
                 return self.apply(place, documents, arguments, "create")
@@ -244,17 +238,17 @@ class Guard:
             raise SystemExit(done.returncode)
         replace_process(self.cluster, namespace, arguments)
 
-    def _way(self, arguments: Sequence[str]) -> Way | None:
+    def _way(self, arguments: Sequence[str]) -> attached.Way | None:
         """How the objects of a kubectl line are completed before they are sent; None where none has to be."""
         if self.cluster.owned and self.cluster.demo_images:
             return None
-        return way_of(arguments, self.cluster.owned)
+        return attached.way_of(arguments, self.cluster.owned)
 
     def _send_program(self, namespace: str, demo: Turned, shown: Sequence[str]) -> str:
         """Bring the demo application's program where its image cannot be had; a sentence if that is new."""
         if not demo.programs:
             return ""
-        text = manifests.to_text(labelled(demo.programs))
+        text = manifests.to_text(attached.labelled(demo.programs))
         self._record("apply", namespace, ", ".join(f"{each.kind}/{each.name}" for each in demo.programs))
         done = run_kubectl(self.cluster, namespace, ["apply", "-f", "-"], shown, text)
         return f"{demo.sentence}\n" if "created" in done.stdout else ""
@@ -266,14 +260,11 @@ class Guard:
         patches = [image_patch(document) for document in documents]
         if not any(each.changes_more for each in patches):
             return None
-        plurals = {kind.kind: plural for plural, kind in KINDS.items()}
-        said, note = "", ""
+        note = ""
         for each in patches:
-            document = each.document
-            uid = str(document.content["metadata"]["uid"])
-            note += self._send_program(document.namespace, each.turned, arguments)
-            self.change_object(document.namespace, plurals[document.kind], document.name, uid, each.patch)
-            said += f"{each.shown_name} image updated\n"
+            note += self._send_program(each.document.namespace, each.turned, arguments)
+            self.change_object(each.document.namespace, each.plural, each.document.name, each.uid, each.patch)
+        said = "".join(f"{each.shown_name} image updated\n" for each in patches)
         return Completed(("kubectl", *arguments), 0, said, note)
 
     def check(self, namespace: str, arguments: Sequence[str]) -> KubectlRequest:

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
+from k8slab.cluster.attachment import ENFORCED
 from k8slab.quantity import value_of
-
-ENFORCED = "pod-security.kubernetes.io/enforce"
 
 _NUMBERS = {
     "requests.cpu": ("requests", "cpu"),

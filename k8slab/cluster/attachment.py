@@ -20,6 +20,9 @@ from k8slab.errors import ApiError, GuardError, NotFoundError
 
 SANDBOX_LABEL = "k8slab.dev/sandbox"
 
+ENFORCED = "pod-security.kubernetes.io/enforce"
+"""The label of a namespace that says which level its Pods have to keep to."""
+
 
 class Attachment:
     """What proves that a namespace of somebody else's cluster may be changed.
@@ -33,6 +36,7 @@ class Attachment:
         self._cluster = cluster
         self._api = api
         self._uids: dict[str, str] = {}
+        self._levels: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def check(self, namespace: str) -> None:
@@ -65,6 +69,10 @@ class Attachment:
             )
         self._check_label(namespace, cluster.context)
 
+    def is_restricted(self, namespace: str) -> bool:
+        """Whether a namespace enforced the Pod Security level `restricted` when it was last checked."""
+        return self._levels.get(namespace) == "restricted"
+
     def _check_label(self, namespace: str, context: str) -> None:
         # First who answers, then what it says of the namespace.
         self._check_same("kube-system")
@@ -78,6 +86,7 @@ class Attachment:
                 f" {SANDBOX_LABEL}=true",
             )
         self._compare(namespace, str(found["metadata"]["uid"]))
+        self._levels[namespace] = str(labels.get(ENFORCED, ""))
 
     def _check_same(self, namespace: str) -> None:
         try:

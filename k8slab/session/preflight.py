@@ -19,9 +19,10 @@ from k8slab.chapters.lacks import findings
 from k8slab.chapters.namespace_limits import Finding
 from k8slab.chapters.needs import Facts, Needs, needs_of, rights_of
 from k8slab.cluster.api import KINDS, Api
-from k8slab.cluster.attachment import SANDBOX_LABEL
+from k8slab.cluster.attachment import ENFORCED, SANDBOX_LABEL
 from k8slab.cluster.existing import ExistingCluster
 from k8slab.cluster.reviews import Right, may
+from k8slab.demo_configmap import turned
 from k8slab.errors import ApiError, LabError, ManifestError, NotFoundError
 from k8slab.manifests import Document, read
 from k8slab.mirror.mirror import DEFAULT_KINDS
@@ -43,8 +44,15 @@ _PLACES = {
 def look(session: Session) -> tuple[Finding, ...]:
     """What the chapter needs, each with whether it is there; at most about two seconds."""
     followed = (*DEFAULT_KINDS, *session.chapter.kinds)
-    needs = needs_of(_files(session.chapter.name))
-    facts, late = _facts(session, needs, followed)
+    files = _files(session.chapter.name)
+    facts, late = _facts(session, needs_of(files), followed)
+    if not session.cluster.demo_images:
+        restricted = (facts.labels or {}).get(ENFORCED) == "restricted"
+        files = {
+            name: turned(documents, facts.namespace, lambda _: restricted).documents
+            for name, documents in files.items()
+        }
+    needs = needs_of(files)
     found = findings(session.chapter, needs, followed, facts)
     if late:
         said = f"{late} questions were not answered within {SECONDS:.0f} s; lab.needs() asks them again."

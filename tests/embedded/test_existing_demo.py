@@ -166,6 +166,16 @@ def test_what_the_chapters_apply_becomes_ready(
         lab.close()
 
 
+def test_in_a_restricted_namespace_the_demo_runs_as_nobody(
+    lab: Lab, cluster: RunningCluster, sandbox: str
+) -> None:
+    cluster.kubectl(f"label namespace {sandbox} pod-security.kubernetes.io/enforce=restricted")
+    lab.apply("web.yaml").wait(60)
+    until(lambda: ready(lab, "web", 4), "4 Pods of version 1")
+    line(lab, "set image deployment/web demo=k8slab/demo:2")
+    until(lambda: ready(lab, "web", 4) and answers_of(lab, cluster, "web") == {"2 green"}, "version 2")
+
+
 def test_every_kubectl_here_reads_what_the_lab_sends_it(cluster: RunningCluster) -> None:
     large = "x" * 90_000
     text = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: NAME}}\ndata: {{a: {large}}}\n"

@@ -134,6 +134,20 @@ def test_the_program_goes_into_each_namespace_that_needs_it_and_fits() -> None:
     assert sum(map(len, program["data"].values())) < 200_000  # its copy in an annotation has 256 KiB
 
 
+def test_where_a_level_restricts_pods_the_demo_asks_for_no_more() -> None:
+    text = DEPLOYMENT.replace(
+        "    spec:\n      init", "    spec:\n      securityContext: {runAsUser: 1000}\n      init"
+    )
+    (document,) = turned((one(text),), "here", lambda namespace: namespace == "here").documents
+    spec = document.content["spec"]["template"]["spec"]
+    demo, other = spec["containers"]
+    assert demo["securityContext"] == spec["initContainers"][0]["securityContext"]
+    assert demo["securityContext"]["runAsNonRoot"] is True and "runAsUser" not in demo["securityContext"]
+    assert "securityContext" not in other
+    (unrestricted,) = turned((one(text),), "there", lambda namespace: namespace == "here").documents
+    assert "securityContext" not in unrestricted.content["spec"]["template"]["spec"]["containers"][0]
+
+
 def test_another_base_may_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(BASE_VARIABLE, "python:3.14-slim")
     (document,) = turned((one(DEPLOYMENT),), "here").documents
