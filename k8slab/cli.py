@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from k8slab.cli_cloud import cloud_commands
 from k8slab.cli_contexts import contexts
 from k8slab.cli_nodes import guard_of, node_commands
 from k8slab.cli_pictures import replay, tree
@@ -99,6 +100,7 @@ def kubectl(context: typer.Context) -> None:
 
 app.command()(contexts)
 app.add_typer(node_commands, name="node")
+app.add_typer(cloud_commands, name="cloud")
 app.command()(progress)
 app.command()(tree)
 app.command()(replay)

@@ -32,6 +32,7 @@ from k8slab.errors import ConflictError, NotFoundError
 from k8slab.guard_rules import check_documents, check_namespace, check_request, check_shared
 from k8slab.kubectl_arguments import KubectlRequest, understand
 from k8slab.kubectl_program import replace_process, run_kubectl
+from k8slab.progress import Progress
 
 FIELD_MANAGER = "k8slab"
 
@@ -358,6 +359,12 @@ class Guard:
             self.cluster.process(name, "kill")
             return self.cluster.process(name, "start")
         return processes[name]
+
+    def change_cloud(self, on: bool, progress: Progress) -> str:
+        """Switch on or off what plays a cloud beside the cluster; in words."""
+        self.check_cluster()
+        self._record(f"cloud {'on' if on else 'off'}", "", "")
+        return self.cluster.cloud(on, progress)
 
     def simulate(self, nodes: int) -> None:
         """Have so many simulated nodes played."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from k8slab.errors import ClusterStateError
+from k8slab.progress import Progress
 
 BackendName = Literal["embedded", "kind", "existing"]
 ProcessAction = Literal["stop", "start", "kill"]
@@ -226,6 +227,23 @@ class Cluster(ABC):
             ClusterStateError: there is no room for one, or this backend cannot.
         """
         raise self._no_machines("add")
+
+    def cloud(self, on: bool, progress: Progress) -> str:
+        """Have a cloud played beside the cluster, which gives out addresses; or end it. In words.
+
+        Args:
+            on: whether it is to run.
+            progress: told what is fetched and done.
+
+        Raises:
+            ClusterStateError: this backend has nothing of the kind, or it does not start.
+        """
+        raise ClusterStateError(
+            f"The backend {self.backend} has no cloud to switch on.",
+            "On embedded load balancers and Ingresses get their addresses anyhow."
+            if self.backend == "embedded"
+            else "Whoever runs that cluster says what serves them there.",
+        )
 
     def simulate(self, nodes: int) -> None:
         """Play so many simulated nodes, whose Pods change their status and run nothing; 0 removes them.

@@ -19,6 +19,7 @@ from k8slab.cluster.contract import (
     ProcessAction,
     Reality,
 )
+from k8slab.cluster.kind_cloud import PROGRAM, KindCloud
 from k8slab.cluster.kind_command import Kind
 from k8slab.cluster.kind_configuration import LOOPBACK
 from k8slab.cluster.kind_journal import Held, KindJournal, kind_lock, kind_name, remove, settled
@@ -33,6 +34,7 @@ from k8slab.errors import (
     WaitTimeoutError,
 )
 from k8slab.processes import ProcessIdentity
+from k8slab.progress import Progress
 
 READY_SECONDS = 180
 """For all nodes to be Ready once the control plane answers: kind itself waits for the control plane only."""
@@ -41,15 +43,6 @@ OWNER_MARKER = "k8slab-owner"
 """ConfigMap in kube-system that says which journal a cluster belongs to; the same as on embedded clusters."""
 
 REACH_SECONDS = 0.3
-
-EXTRAS = {
-    "kubectl top": "it works once metrics-server is applied, with its flag --kubelet-insecure-tls",
-    "ingress controller": "an Ingress gets an address once one is applied, such as Contour or Traefik;"
-    " ports 80 and 443 of the control-plane node are mapped for it",
-    "load balancers": "a Service of that type stays <pending> until the program cloud-provider-kind runs"
-    " beside the cluster; its NodePort works without",
-}
-"""What kind has not, and what a learner can apply. k8slab fetches none of it."""
 
 
 class KindCluster(Cluster):
@@ -80,6 +73,7 @@ class KindCluster(Cluster):
         self.demo_images = bool(journal.demo)
         self.machines = Machines(kind.engine, kind_name(journal.name), journal.containers)
         self.parts = Parts(self.machines)
+        self._cloud = KindCloud(kind, folder, kind_name(journal.name), journal.uuid)
 
     def info(self) -> dict[str, Any]:
         version = json.loads(self.ask("get", "--raw", "/version"))
@@ -107,7 +101,12 @@ class KindCluster(Cluster):
             Reality("network", False, "kind's own network plugin, kindnet"),
             Reality("kube-proxy", False, "the real kube-proxy"),
             Reality("NodePorts", False, "real; some are mapped to 127.0.0.1 of this machine: lab.url(...)"),
-            *(Reality(part, False, f"not part of kind: {sentence}") for part, sentence in EXTRAS.items()),
+            Reality(
+                "kubectl top",
+                False,
+                "the real metrics-server, applied when the cluster was made; it is pulled",
+            ),
+            Reality("load balancers, Ingress", True, self._cloud_in_words()),
         )
 
     def url(self, address: str, port: int) -> str | None:
@@ -125,7 +124,23 @@ class KindCluster(Cluster):
             node_port = self._node_port(address, port)
             if node_port and machines:
                 return _url_of(machines[0], node_port)
-        return None
+        # What the cloud gave out is an address of the engine's network.
+        return _reached(address, port) if self._cloud.pid is not None else None
+
+    def cloud(self, on: bool, progress: Progress) -> str:
+        with kind_lock(self.name):
+            if on:
+                pid = self._cloud.start(progress)
+                return f"{PROGRAM} runs as process {pid} and ends with the cluster."
+            return f"{PROGRAM} has ended." if self._cloud.stop() else f"{PROGRAM} did not run."
+
+    def _cloud_in_words(self) -> str:
+        if (pid := self._cloud.pid) is not None:
+            return f"{PROGRAM} plays a cloud, as process {pid} of this machine"
+        return (
+            "nobody plays a cloud: EXTERNAL-IP stays <pending> and an Ingress gets no ADDRESS until"
+            " `k8slab cloud on`; a NodePort works without"
+        )
 
     def processes(self) -> tuple[ClusterProcess, ...]:
         with self._engine_named():
@@ -228,7 +243,7 @@ class KindCluster(Cluster):
         literals = (f"--from-literal=uuid={self.uuid}", f"--from-literal=name={self.name}")
         self.ask("create", "configmap", OWNER_MARKER, "--namespace=kube-system", *literals)
 
-    def ask(self, *words: str, timeout: float = 30) -> str:
+    def ask(self, *words: str | Path, timeout: float = 30) -> str:
         """Run kubectl on this cluster; what it printed.
 
         Raises:
@@ -293,10 +308,12 @@ def _url_of(machine: Machine, port: int) -> str | None:
     """Where a port of a node is found by a browser of this machine."""
     if host := machine.ports.get(f"{port}/tcp"):
         return f"http://{LOOPBACK}:{host}"
-    for address in machine.addresses:
-        try:
-            socket.create_connection((address, port), REACH_SECONDS).close()
-        except OSError:
-            continue
-        return f"http://{address}:{port}"
-    return None
+    return next((url for each in machine.addresses if (url := _reached(each, port))), None)
+
+
+def _reached(address: str, port: int) -> str | None:
+    try:
+        socket.create_connection((address, port), REACH_SECONDS).close()
+    except OSError:
+        return None
+    return f"http://{address}:{port}"

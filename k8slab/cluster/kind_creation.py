@@ -16,14 +16,16 @@ from k8slab.cluster.kind_configuration import choose_ports, kind_configuration, 
 from k8slab.cluster.kind_faults import cure_of, facts_of
 from k8slab.cluster.kind_images import load_demo, node_image
 from k8slab.cluster.kind_journal import KindJournal, kind_name, remove
-from k8slab.errors import ClusterStateError, CommandError
+from k8slab.errors import ClusterStateError, CommandError, LabError
 from k8slab.folders import remove_tree, write_private
-from k8slab.progress import Progress, Step
+from k8slab.progress import Progress, Step, reason_of
 
 CREATE_SECONDS = 1800.0
 """For `kind create cluster`; the first time it downloads its node image."""
 
 PORT_TRIES = 3
+
+METRICS_SERVER = Path(__file__).parent / "kind_metrics_server.yaml"
 
 _TAKEN = ("port is already allocated", "address already in use", "ports are not available")
 """What engines say where somebody took a port between our look and their use."""
@@ -73,6 +75,7 @@ def create(
         with progress.step(f"{nodes + 1} nodes Ready"):
             cluster.wait_ready()
         cluster.mark()
+        _add_metrics_server(cluster, progress)
         journal = replace(journal, seconds_to_ready=round(time.monotonic() - started, 1))
         # Only now it counts as made: until here whoever finds it deletes it.
         journal.write(folder / "journal.json")
@@ -89,6 +92,17 @@ def create(
     journal = replace(journal, demo=load_demo(kind, kind_name(name), folder, progress))
     journal.write(folder / "journal.json")
     return KindCluster(kind, folder, journal, kubectl, reason)
+
+
+def _add_metrics_server(cluster: KindCluster, progress: Progress) -> None:
+    """Apply metrics-server, which comes up once its image is pulled; the cluster is whole without it."""
+    try:
+        cluster.ask("apply", "--filename", METRICS_SERVER)
+        progress.line("metrics-server applied: `kubectl top` works once its image is pulled")
+    except LabError as error:
+        progress.line(
+            f"metrics-server could not be applied, so `kubectl top` has no figures: {reason_of(error)}"
+        )
 
 
 class _StrangerError(Exception):

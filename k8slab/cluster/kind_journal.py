@@ -12,6 +12,7 @@ from typing import Any
 from filelock import FileLock
 
 from k8slab.cluster.container_engine import PROVIDER_VARIABLE
+from k8slab.cluster.kind_cloud import KindCloud
 from k8slab.cluster.kind_command import Kind, end_marked
 from k8slab.errors import ClusterStateError, CommandError, StopError
 from k8slab.folders import remove_tree, state_folder, write_private
@@ -137,6 +138,7 @@ def settled(kind: Kind, folder: Path) -> KindJournal | None:
         end_marked(journal.uuid)
     containers = kind.containers(name)
     if not containers:
+        _end_cloud(kind, folder, journal)
         remove_tree(folder)
         return None
     if journal is None or not _is_ours(kind, journal, containers):
@@ -173,6 +175,11 @@ def published(inspected: Mapping[str, Any]) -> dict[str, int]:
     return {}
 
 
+def _end_cloud(kind: Kind, folder: Path, journal: KindJournal | None) -> None:
+    if journal is not None:
+        KindCloud(kind, folder, kind_name(folder.name), journal.uuid).stop()
+
+
 def remove(kind: Kind, folder: Path) -> None:
     """Delete the cluster of that folder, and its files.
 
@@ -184,6 +191,7 @@ def remove(kind: Kind, folder: Path) -> None:
     name = kind_name(folder.name)
     journal = KindJournal.read(folder / "journal.json")
     unfinished = journal is not None and not journal.containers
+    _end_cloud(kind, folder, journal)
     left: list[str] = []
     for _ in range(_TRIES):
         try:
