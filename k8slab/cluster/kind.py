@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from k8slab.cluster import kind_program
+from k8slab.cluster.components.single import Program, find_single
 from k8slab.cluster.container_engine import find_engine
 from k8slab.cluster.kind_cluster import KindCluster
 from k8slab.cluster.kind_command import Kind
@@ -21,8 +22,7 @@ from k8slab.cluster.kind_creation import create
 from k8slab.cluster.kind_images import load_demo
 from k8slab.cluster.kind_journal import KindJournal, kind_folder, kind_lock, kind_name, settled
 from k8slab.cluster.kind_parts import Part
-from k8slab.cluster.kubectl_source import locate_kubectl
-from k8slab.commands import find_program
+from k8slab.cluster.kubectl_source import kubectl_source, locate_kubectl
 from k8slab.errors import ClusterError, ClusterStateError, CommandError, LabError, WaitTimeoutError
 from k8slab.progress import Progress, SilentProgress, reason_of
 
@@ -103,7 +103,8 @@ def find_kind(name: str) -> KindCluster | None:
     if journal is None:
         return None
     # Without kubectl it can still be deleted; any other call then says that kubectl is missing.
-    kubectl = find_program("kubectl") or Path("kubectl")
+    found = find_single(kubectl_source())
+    kubectl = found.program if isinstance(found, Program) else Path("kubectl")
     return KindCluster(kind, folder, journal, kubectl, "It is there already.")
 
 

@@ -153,7 +153,7 @@ def test_the_cluster_keeps_the_contract(stand_ins: StandIns) -> None:
     assert info["kubernetes"] == "v1.37.0"
     assert info["nodes"] == ["lab-control-plane", "lab-worker"]
     assert info["seconds_to_ready"] >= 0
-    assert {part.part for part in cluster.reality() if part.played} == {"nodes"}
+    assert {part.part for part in cluster.reality() if part.played} == {"nodes", "load balancers, Ingress"}
     assert cluster.url("10.96.0.10", 80) is None
     assert cluster.supervised_uuid() == cluster.uuid
     cluster.close()
