@@ -376,26 +376,3 @@ def test_a_manifest_given_to_kubectl_is_read_first(
     with pytest.raises(GuardError, match="belongs to Kubernetes itself"):
         guard.kubectl("ch", ["apply", "-R", "-f", str(file.parent)])
     assert not cluster.log.exists()
-
-
-def test_without_the_demo_s_image_its_program_is_brought_first(guard: Guard, cluster: FakeCluster) -> None:
-    spec = "{containers: [{name: c, image: 'k8slab/demo:2'}]}"
-    text = f"apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec: {spec}"
-    documents = manifests.parse(text, "p.yaml")
-    cluster.demo_images = False
-    cluster.kubectl.write_text(
-        "#!/usr/bin/python3\nimport sys\n"
-        f"with open({str(cluster.log)!r}, 'a') as log:\n"
-        "    log.write(sys.stdin.read())\n"
-        "print('x created')\n"
-    )
-    done = guard.apply("ch", documents, ["apply", "-f", "p.yaml"])
-    program, pod = map(json.loads, cluster.log.read_text().splitlines())
-    assert (program["kind"], program["metadata"]["namespace"]) == ("ConfigMap", "ch")
-    assert pod["spec"]["containers"][0]["image"] == "python:3.13-alpine"
-    assert pod["metadata"] == {"name": "p"}, "on a cluster of the lab's own nothing is labelled"
-    assert done.stdout == "x created\n"
-    assert "k8slab/demo:2 runs here from python:3.13-alpine" in done.stderr
-    cluster.log.write_text("")
-    guard.apply("ch", documents, ["apply"], flags=["--dry-run=server"])
-    assert len(cluster.log.read_text().splitlines()) == 1, "a dry run brings nothing"
