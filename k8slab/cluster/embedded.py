@@ -146,7 +146,8 @@ class EmbeddedCluster(Cluster):
 
 
 def _process(record: dict[str, Any]) -> ClusterProcess:
-    fields = {key: record[key] for key in ClusterProcess.__dataclass_fields__}
+    # What a record does not say is as the contract has it: such a process is always one of this machine.
+    fields = {key: record[key] for key in ClusterProcess.__dataclass_fields__ if key in record}
     return ClusterProcess(**fields)
 
 
