@@ -185,7 +185,7 @@ class Cluster(ABC):
         """
         raise ClusterStateError(
             f"This backend's etcd is out of reach: on {self.backend} k8slab has no certificate for it.",
-            "The backend 'embedded' shows its etcd: open the lab with backend='embedded'.",
+            "A cluster of the lab's own shows it: open the lab with backend='embedded', or on kind.",
         )
 
     def nodes(self) -> tuple[ClusterNode, ...]:

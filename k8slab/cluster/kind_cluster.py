@@ -18,10 +18,12 @@ from k8slab.cluster.contract import (
     NodeContainer,
     ProcessAction,
     Reality,
+    StoredValue,
 )
 from k8slab.cluster.kind_cloud import PROGRAM, KindCloud
 from k8slab.cluster.kind_command import Kind
 from k8slab.cluster.kind_configuration import LOOPBACK
+from k8slab.cluster.kind_etcd import read_key
 from k8slab.cluster.kind_journal import Held, KindJournal, kind_lock, kind_name, remove, settled
 from k8slab.cluster.kind_machines import Machine, Machines
 from k8slab.cluster.kind_parts import COMPONENTS, Parts
@@ -211,6 +213,11 @@ class KindCluster(Cluster):
     def node_containers(self, name: str) -> tuple[NodeContainer, ...]:
         with self._engine_named():
             return tuple(_container(each) for each in self.machines.containers_of(self.machines.find(name)))
+
+    def stored(self, key: str) -> StoredValue | None:
+        with self._engine_named():
+            machine = next(each for each in self.machines.all() if each.role == "control-plane")
+            return read_key(self.machines, machine, key)
 
     def close(self) -> None:
         """Nothing is held: a kind cluster stays until `delete`."""
