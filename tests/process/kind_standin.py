@@ -324,10 +324,25 @@ def kubectl(state):
         say(json.dumps({"gitVersion": "v1.37.0"}), sys.stdout)
     elif rest == ["get", "nodes", "--output", "name"]:
         say("node/lab-control-plane\nnode/lab-worker", sys.stdout)
-    elif rest == ["get", "nodes"]:
-        say("lab-worker   NotReady", sys.stdout)
+    elif rest == ["get", "nodes", "--output", "json"]:
+        say(json.dumps({"items": nodes_of(state)}), sys.stdout)
     elif rest[:2] == ["get", "services"]:
         say(json.dumps({"items": state.get("services", [])}), sys.stdout)
+
+
+def nodes_of(state):
+    # Since Kubernetes 1.34 `kubeadm join` ends before the kubelet has registered its Node.
+    found = []
+    late = state.get("late_nodes", {})
+    for each in state["containers"].values():
+        ready = each["status"] == "running" and each["parts"].get("kubelet") == "up"
+        if late.get(each["name"], 0):
+            late[each["name"]] -= 1
+            continue
+        ready = ready and each["name"] not in state.get("unready_nodes", ())
+        condition = {"type": "Ready", "status": "True" if ready else "Unknown", "reason": "NodeStatusUnknown"}
+        found.append({"metadata": {"name": each["name"]}, "status": {"conditions": [condition]}})
+    return found
 
 
 def read(path):
@@ -347,6 +362,7 @@ def main(folder):
             calls.write(
                 json.dumps([program, words, {n: os.environ[n] for n in NAMES if n in os.environ}]) + "\n"
             )
+        hangs = read(f"{here}/calls.jsonl").count("\n") == state.get("hangs_after")
         key = f"{program} {' '.join(words[:2])}"
         if key in state["refuse"]:
             refuse(state["refuse"][key])
@@ -359,6 +375,12 @@ def main(folder):
         refuse(problem, 125)
     if program == "kind":
         kind(Locked)
+    if hangs:
+        # Done, and nobody has heard of it yet: the worst moment to be killed at.
+        write(f"{here}/hangs", "")
+        until = time.monotonic() + 60
+        while json.loads(read(f"{here}/state.json")).get("hangs_after") and time.monotonic() < until:
+            time.sleep(0.05)
     elif "init" in words and state.get("slow_start"):
         # Without the lock: kubeadm takes its time, and what was started is killed meanwhile.
         write(f"{here}/hangs", "")

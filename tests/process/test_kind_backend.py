@@ -331,6 +331,36 @@ def test_whatever_ends_a_create_the_next_one_works(stand_ins: StandIns, number: 
     assert not cluster.kubeconfig.with_name("kubeconfig.lock").exists()
 
 
+def test_whatever_ends_a_create_after_any_of_its_commands_the_next_one_works(stand_ins: StandIns) -> None:
+    opened().delete()
+    calls = (stand_ins.folder / "calls.jsonl").read_text().splitlines()
+    opening = next(i for i, line in enumerate(calls) if '"delete", "cluster"' in line)
+    # Every second command is interrupted, every other one killed, over the whole of a create.
+    for turn, number in enumerate(range(2, opening + 1, max(1, opening // 12))):
+        (stand_ins.folder / "calls.jsonl").unlink()
+        (stand_ins.folder / "hangs").unlink(missing_ok=True)
+        stand_ins.change(hangs_after=number)
+        end = (signal.SIGINT, signal.SIGKILL)[turn % 2]
+        code = (
+            "from k8slab.cluster.kind import open_kind\nfrom k8slab.progress import SilentProgress\n"
+            "open_kind('lab', 1, False, SilentProgress())"
+        )
+        process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 30
+        while not (stand_ins.folder / "hangs").exists() and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(end)
+        process.wait(30)
+        stand_ins.change(hangs_after=None)
+        seen = calls[number - 1]
+        cluster = opened()
+        assert cluster.info()["seconds_to_ready"] is not None, seen
+        cluster.delete()
+        assert stand_ins.clusters() == {}, seen
+        assert not kind_folder("lab").exists(), seen
+
+
 def test_a_port_that_was_taken_meanwhile_is_replaced(stand_ins: StandIns) -> None:
     stand_ins.change(busy_ports=1)
     progress = CollectedProgress()
