@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from k8slab.cluster import container_engine
+from k8slab.cluster import container_engine, kind_cluster
 from k8slab.cluster.contract import Cluster
 from k8slab.cluster.kind import find_kind, kind_can_run, open_kind
 from k8slab.cluster.kind_cluster import KindCluster
@@ -298,11 +298,21 @@ def test_each_step_of_kind_is_told(stand_ins: StandIns) -> None:
     ]
 
 
-def test_nodes_that_are_not_ready_in_time_are_an_error_that_shows_them(stand_ins: StandIns) -> None:
-    stand_ins.change(refuse={"wait --for=condition=Ready": "error: timed out waiting for the condition"})
-    with pytest.raises(WaitTimeoutError, match="NotReady"):
+def test_nodes_that_are_not_ready_in_time_are_an_error_that_shows_them(
+    stand_ins: StandIns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kind_cluster, "READY_SECONDS", 0.0)
+    stand_ins.change(unready_nodes=["k8slab-lab-worker"])
+    with pytest.raises(WaitTimeoutError, match=r"k8slab-lab-worker NotReady \(NodeStatusUnknown\)"):
         opened()
     assert stand_ins.clusters() == {}
+
+
+def test_a_node_that_registers_late_is_waited_for(stand_ins: StandIns) -> None:
+    stand_ins.change(late_nodes={"k8slab-lab-worker2": 3})
+    opened(nodes=2)
+    looks = [words for words, _ in stand_ins.calls("kubectl") if words[-3:] == ["nodes", "--output", "json"]]
+    assert len(looks) == 4
 
 
 @pytest.mark.parametrize(("number", "step"), [(signal.SIGINT, 1), (signal.SIGINT, 4), (signal.SIGKILL, 3)])
@@ -335,8 +345,8 @@ def test_whatever_ends_a_create_after_any_of_its_commands_the_next_one_works(sta
     opened().delete()
     calls = (stand_ins.folder / "calls.jsonl").read_text().splitlines()
     opening = next(i for i, line in enumerate(calls) if '"delete", "cluster"' in line)
-    # Every second command is interrupted, every other one killed, over the whole of a create.
-    for turn, number in enumerate(range(2, opening + 1, max(1, opening // 12))):
+    # Interrupted and killed by turns, over the whole of a create.
+    for turn, number in enumerate(range(2, opening + 1, max(1, opening // 7))):
         (stand_ins.folder / "calls.jsonl").unlink()
         (stand_ins.folder / "hangs").unlink(missing_ok=True)
         stand_ins.change(hangs_after=number)
