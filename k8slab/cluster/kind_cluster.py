@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from k8slab.cluster.kind_etcd import read_key
 from k8slab.cluster.kind_journal import Held, KindJournal, kind_lock, kind_name, remove, settled
 from k8slab.cluster.kind_machines import Machine, Machines
 from k8slab.cluster.kind_parts import COMPONENTS, Parts
+from k8slab.cluster.kind_readiness import wait_for_nodes
 from k8slab.commands import run
 from k8slab.errors import (
     ClusterStateError,
@@ -38,7 +39,7 @@ from k8slab.errors import (
 from k8slab.processes import ProcessIdentity
 from k8slab.progress import Progress
 
-READY_SECONDS = 180
+READY_SECONDS = 180.0
 """For all nodes to be Ready once the control plane answers: kind itself waits for the control plane only."""
 
 OWNER_MARKER = "k8slab-owner"
@@ -228,22 +229,19 @@ class KindCluster(Cluster):
             if journal is not None:
                 remove(self._kind, self._folder)
 
-    def wait_ready(self, seconds: int = READY_SECONDS) -> None:
-        """Wait until every node is Ready.
+    def wait_ready(self, seconds: float | None = None, nodes: Sequence[str] = ()) -> None:
+        """Wait until every node is there and Ready.
+
+        Args:
+            seconds: how long to wait; as long as for a new cluster if None.
+            nodes: names of those that count; all of the cluster's if empty.
 
         Raises:
             WaitTimeoutError: not all were in time; the message shows the nodes as they were seen last.
         """
-        words = ("wait", "--for=condition=Ready", "nodes", "--all", f"--timeout={seconds}s")
-        try:
-            self.ask(*words, timeout=seconds + 30)
-        except CommandError as error:
-            try:
-                seen = self.ask("get", "nodes")
-            except LabError as second:
-                seen = str(second)
-            cure = f"Look with `{self._journal.engine} ps`, or delete the cluster with `k8slab down`."
-            raise WaitTimeoutError("every node to be Ready", seconds, seen, cure) from error
+        wanted = nodes or [each.name for each in self.machines.all()]
+        cure = f"Look with `{self._journal.engine} ps`, or delete the cluster with `k8slab down`."
+        wait_for_nodes(self.ask, wanted, READY_SECONDS if seconds is None else seconds, cure)
 
     def mark(self) -> None:
         """Write the object that says which journal this cluster belongs to."""
