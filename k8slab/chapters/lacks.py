@@ -57,12 +57,14 @@ def _seen(followed: Iterable[str], facts: Facts) -> Finding:
 
 
 def _nodes(facts: Facts) -> Finding:
-    if facts.rights.get(right_to("list", "nodes")) is False or facts.nodes is None:
+    if facts.rights.get(right_to("list", "nodes")) is False:
         return Finding(
             "nodes",
             "missing",
             "You may not see Nodes: of them the map knows the names that Pods give, and not how they are.",
         )
+    if facts.nodes is None:
+        return Finding("nodes", "unknown", "How many nodes take Pods could not be read.")
     usable = [str(each["metadata"]["name"]) for each in facts.nodes if _is_usable(each)]
     if not usable:
         return Finding("nodes", "missing", "No node is ready for Pods: they stay Pending.")

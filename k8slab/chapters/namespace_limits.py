@@ -72,7 +72,7 @@ def limits_of(
         ranges: its LimitRanges, which give numbers to containers without; None likewise.
     """
     if quotas is None:
-        return [Finding("quota", "unknown", "Whether the namespace has a quota, you may not see.")]
+        return [Finding("quota", "unknown", "Whether the namespace has a quota could not be read.")]
     defaults = _defaults(ranges or ())
     found = []
     for quota in quotas:
