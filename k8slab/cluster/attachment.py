@@ -65,7 +65,9 @@ class Attachment:
         if keys.typed != cluster.context:
             typed = f"{keys.typed!r} was typed" if keys.typed else "nothing was typed"
             raise GuardError(
-                f"The context's name {cluster.context!r} has to be typed once more, and {typed}.", how
+                f"The context's name {cluster.context!r} has to be typed once more, and {typed}.",
+                "Type it in the field below the cell with Lab.open(...), or give that call"
+                f" typed={cluster.context!r}.",
             )
         self._check_label(namespace, cluster.context)
 
