@@ -21,13 +21,28 @@ PROVIDER_VARIABLE = "KIND_EXPERIMENTAL_PROVIDER"
 ANSWER_SECONDS = 10.0
 """How long an engine may take to list its containers before it counts as not answering."""
 
+_SILENT = (
+    "cannot connect",
+    "is the docker daemon running",
+    "failed to connect to the docker api",
+    "cannot access containerd socket",
+    "rootless containerd not running",
+)
+"""What engines say that do not run: docker up to 28 and podman's machine, docker, docker from 29 on, nerdctl
+(pkg/clientutil/client.go) and rootless nerdctl (pkg/rootlessutil/parent_linux.go)."""
+
 CALL_SECONDS = 60.0
 """How long one call of an engine may take that does no more than it says."""
 
 
 def environment() -> dict[str, str]:
-    """This process's environment without what is the user's own of other clusters, not even for reading."""
-    return {key: value for key, value in os.environ.items() if key not in ("KUBECONFIG", "KIND_CLUSTER_NAME")}
+    """This process's environment without what is the user's own of other clusters, not even for reading.
+
+    An image is built without attestations (buildx), whose manifests `ctr images import --all-platforms`, by
+    which kind loads it, would have to unpack too.
+    """
+    kept = {key: value for key, value in os.environ.items() if key not in ("KUBECONFIG", "KIND_CLUSTER_NAME")}
+    return {**kept, "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
 
 
 @dataclass(frozen=True)
@@ -61,8 +76,12 @@ class Engine:
             found = json.loads(done.stdout or "[]")
         except ValueError:
             found = None
-        if not isinstance(found, list) or (done.returncode != 0 and "no such" not in done.stderr.lower()):
+        gone = "no such" in done.stderr.lower()
+        if not isinstance(found, list) or (done.returncode != 0 and not gone):
             raise CommandError(done.argv, done.returncode, done.stdout + done.stderr)
+        if gone and not found and len(containers) > 1:
+            # nerdctl shows none where one is missing (pkg/cmd/container/inspect.go).
+            return [shown for each in containers for shown in self.inspect([each])]
         return found
 
 
@@ -100,7 +119,7 @@ def _problem(program: Path) -> str:
     words = done.stderr.strip() or done.stdout.strip()
     if "permission denied" in words.lower():
         return "permission denied (is this user in its group?)"
-    if "cannot connect" in words.lower() or "is the docker daemon running" in words.lower():
+    if any(each in words.lower() for each in _SILENT):
         return "installed, and not running"
     last = words.splitlines()[-1] if words else "no words"
     return f"`{program.name} ps` ended with exit code {done.returncode}: {last}"

@@ -21,7 +21,7 @@ from k8slab.cluster.kind_command import Kind
 from k8slab.cluster.kind_creation import create
 from k8slab.cluster.kind_images import load_demo
 from k8slab.cluster.kind_journal import KindJournal, kind_folder, kind_lock, kind_name, settled
-from k8slab.cluster.kind_parts import Part
+from k8slab.cluster.kind_parts import COMPONENTS, UNITS, Part
 from k8slab.cluster.kubectl_source import kubectl_source, locate_kubectl
 from k8slab.errors import ClusterError, ClusterStateError, CommandError, LabError, WaitTimeoutError
 from k8slab.progress import Progress, SilentProgress, reason_of
@@ -138,7 +138,7 @@ def _awake(cluster: KindCluster, kind: Kind, journal: KindJournal, progress: Pro
     while True:
         try:
             cluster.ask("get", "--raw", "/readyz", timeout=15)
-            return
+            break
         except (CommandError, WaitTimeoutError) as error:
             if time.monotonic() > deadline:
                 raise ClusterStateError(
@@ -148,6 +148,31 @@ def _awake(cluster: KindCluster, kind: Kind, journal: KindJournal, progress: Pro
                     " lab again.",
                 ) from error
         time.sleep(0.5)
+    _nodes_ready(cluster, progress)
+
+
+def _nodes_ready(cluster: KindCluster, progress: Progress) -> None:
+    """Wait for nodes that run and are not Ready, and say which do not come back; the lab opens all the same.
+
+    After a restart of their engine nodes may get other addresses, and now and then one stays NotReady.
+    """
+    stopped = {each.name for each in cluster.processes() if each.state == "stopped"}
+    running = [
+        each.name
+        for each in cluster.machines.all()
+        if each.power == "on" and not {f"{each.name}-{what}" for what in UNITS} & stopped
+    ]
+    # A component that a learner stopped says nothing of Nodes any more.
+    if set(COMPONENTS) & stopped or not (seen := cluster.not_ready(running)):
+        return
+    try:
+        with progress.step(f"Waiting for nodes: {seen}"):
+            cluster.wait_ready(ANSWER_SECONDS, running)
+    except WaitTimeoutError:
+        progress.line(
+            f"Nodes that run and are not Ready: {cluster.not_ready(running)}. After a restart of their engine"
+            " they may not come back; then `k8slab down`, and open the lab again."
+        )
 
 
 def _kind(progress: Progress) -> tuple[Kind, str]:

@@ -27,7 +27,7 @@ from k8slab.cluster.kind_etcd import read_key
 from k8slab.cluster.kind_journal import Held, KindJournal, kind_lock, kind_name, remove, settled
 from k8slab.cluster.kind_machines import Machine, Machines
 from k8slab.cluster.kind_parts import COMPONENTS, Parts
-from k8slab.cluster.kind_readiness import wait_for_nodes
+from k8slab.cluster.kind_readiness import in_words, wait_for_nodes
 from k8slab.commands import run
 from k8slab.errors import (
     ClusterStateError,
@@ -242,6 +242,10 @@ class KindCluster(Cluster):
         wanted = nodes or [each.name for each in self.machines.all()]
         cure = f"Look with `{self._journal.engine} ps`, or delete the cluster with `k8slab down`."
         wait_for_nodes(self.ask, wanted, READY_SECONDS if seconds is None else seconds, cure)
+
+    def not_ready(self, nodes: Sequence[str]) -> str:
+        """Which of the nodes are not Ready, as a clause; empty if all are."""
+        return in_words(self.ask, nodes)
 
     def mark(self) -> None:
         """Write the object that says which journal this cluster belongs to."""

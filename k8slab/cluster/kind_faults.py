@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,8 @@ INOTIFY = {"max_user_watches": 524288, "max_user_instances": 512}
 
 OLDEST_ENGINE = {"docker": (20, 10), "podman": (4, 0), "nerdctl": (1, 7)}
 NETWORKS = 29
-"""Networks that docker's default address pools have room for, less the one that kind needs."""
+"""Networks of one's own that docker's default address pools leave room for beside the one that kind needs: 31
+pools, one of them for `bridge` (moby's libnetwork/ipamutils)."""
 
 CAP_SYS_RESOURCE = 24
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
@@ -80,16 +81,34 @@ class EngineFacts:
     root: str = ""
 
 
+_ENGINE_CURES = {
+    "docker": (
+        "Add yourself to the engine's group: sudo usermod -aG docker $USER, then log in again.",
+        "Start the engine: sudo systemctl start docker, or start Docker Desktop.",
+    ),
+    "podman": (
+        "Run podman as this user, without CONTAINER_HOST: rootless it needs no rights.",
+        "Start podman's machine: podman machine start.",
+    ),
+    "nerdctl": (
+        "Set containerd up for this user: containerd-rootless-setuptool.sh install.",
+        "Start containerd: sudo systemctl start containerd, or containerd-rootless-setuptool.sh install.",
+    ),
+}
+"""Engine → what to do where it denies, and where it does not run."""
+
+
 def engine_cure(seen: str) -> str:
     """What to do where no engine answers.
 
     Args:
         seen: what `find_engine` said.
     """
-    if "permission denied" in seen:
-        return "Add yourself to the engine's group: sudo usermod -aG docker $USER, then log in again."
-    if "not running" in seen:
-        return "Start the engine: sudo systemctl start docker, or start Docker Desktop."
+    for engine, (denied, stopped) in _ENGINE_CURES.items():
+        if f"{engine}: permission denied" in seen:
+            return denied
+        if f"{engine}: installed, and not running" in seen:
+            return stopped
     if "no answer within" in seen:
         return "The engine hangs: restart it (sudo systemctl restart docker, or Docker Desktop's menu)."
     if "names" in seen and "none of" in seen:
@@ -106,7 +125,14 @@ def facts_of(engine: Engine) -> EngineFacts:
         return EngineFacts()
     if not isinstance(said, dict):
         return EngineFacts()
-    return _podman(said) if "host" in said else _docker(said)
+    if "host" in said:
+        return _podman(said)
+    # nerdctl's "server" is containerd, whose version says nothing of nerdctl's age.
+    return replace(_docker(said), version=_nerdctl(engine)) if engine.name == "nerdctl" else _docker(said)
+
+
+def _nerdctl(engine: Engine) -> str:
+    return engine.call("--version", check=False).stdout.strip().rpartition(" ")[2]
 
 
 def _docker(said: dict[str, Any]) -> EngineFacts:
@@ -248,10 +274,11 @@ def _network_faults(engine: Engine, facts: EngineFacts) -> Iterator[Fault]:
         names = engine.call("network", "ls", "--format", "{{.Name}}").stdout.split()
     except LabError:
         names = []
-    if KIND_NETWORK not in names and len(names) > NETWORKS:
+    own = set(names) - {"bridge", "host", "none"}
+    if engine.name == "docker" and KIND_NETWORK not in own and len(own) > NETWORKS:
         yield Fault(
             "engine's networks",
-            f"{len(names)} networks, and no addresses left for one more",
+            f"{len(own)} networks, and no addresses left for one more",
             f"`{engine.name} network prune` removes those that nothing uses.",
         )
     for variable in PROXIES:
@@ -265,7 +292,7 @@ def _network_faults(engine: Engine, facts: EngineFacts) -> Iterator[Fault]:
 
 
 def _snap_faults(engine: Engine, facts: EngineFacts) -> Iterator[Fault]:
-    if facts.root.startswith("/var/snap/") or "/snap/" in f"{engine.program.resolve()}":
+    if facts.root.startswith("/var/snap/") or "/snap/" in f"{engine.program} {engine.program.resolve()}":
         yield Fault(
             "snap",
             f"{engine.name} is a snap and sees neither /tmp nor hidden folders",

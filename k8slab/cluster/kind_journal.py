@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from k8slab.cluster.container_engine import PROVIDER_VARIABLE
 from k8slab.cluster.kind_cloud import KindCloud
-from k8slab.cluster.kind_command import Kind, end_marked
+from k8slab.cluster.kind_command import DELETE_SECONDS, Kind, end_marked
 from k8slab.errors import ClusterStateError, CommandError, StopError
 from k8slab.folders import remove_tree, state_folder, write_private
 from k8slab.processes import ProcessIdentity
@@ -197,8 +197,10 @@ def remove(kind: Kind, folder: Path) -> None:
         try:
             kind.delete(name, folder / "kubeconfig")
         except CommandError:
-            if not kind.containers(name):
+            if not (left := kind.containers(name)):
                 raise
+            # With nerdctl kind stops nodes before it removes them, which fails with one that never ran.
+            kind.engine.call("rm", "--force", "--volumes", *left, check=False, timeout=DELETE_SECONDS)
         if unfinished:
             time.sleep(_PAUSE)
         left = kind.containers(name)

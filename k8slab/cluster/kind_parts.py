@@ -125,7 +125,9 @@ class Parts:
         elif action == "kill":
             # `stop` alone would let it tidy up; after it the unit stays down, as after any stop.
             unit = UNITS[part.what]
-            script = f"systemctl kill --signal=KILL {unit}; systemctl stop {unit}"
+            # One that was still dying when it was stopped counts as failed, not as stopped.
+            forget = f"systemctl reset-failed {unit} || true"
+            script = f"systemctl kill --signal=KILL {unit}; systemctl stop {unit}; {forget}"
             self._machines.run(part.machine, "sh", "-c", script)
         else:
             self._machines.run(part.machine, "systemctl", "stop", UNITS[part.what])

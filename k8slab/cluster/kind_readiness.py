@@ -33,6 +33,23 @@ def not_ready(listed: dict[str, Any], wanted: Sequence[str]) -> dict[str, str]:
     return {name: state for name, state in seen.items() if state != "Ready"}
 
 
+def in_words(ask: Ask, wanted: Sequence[str]) -> str:
+    """Which of the Nodes are not Ready, as a clause; empty if all are, or why nobody can say.
+
+    Args:
+        ask: runs kubectl on the cluster.
+        wanted: their names.
+    """
+    try:
+        left = not_ready(json.loads(ask("get", "nodes", "--output", "json")), wanted)
+    except LabError as error:
+        # An API server that was just started refuses for a moment.
+        return reason_of(error)
+    except (ValueError, KeyError, TypeError) as error:
+        return f"no list of Nodes: {error!r}"
+    return ", ".join(f"{name} {state}" for name, state in left.items())
+
+
 def wait_for_nodes(ask: Ask, wanted: Sequence[str], seconds: float, cure: str) -> None:
     """Wait until every one of the Nodes is there and Ready.
 
@@ -47,13 +64,7 @@ def wait_for_nodes(ask: Ask, wanted: Sequence[str], seconds: float, cure: str) -
     """
     deadline = time.monotonic() + seconds
     while True:
-        try:
-            left = not_ready(json.loads(ask("get", "nodes", "--output", "json")), wanted)
-            seen = ", ".join(f"{name} {state}" for name, state in left.items())
-        except (LabError, ValueError, KeyError, TypeError) as error:
-            # An API server that was just started refuses for a moment.
-            seen = reason_of(error) if isinstance(error, LabError) else f"no list of Nodes: {error!r}"
-        if not seen:
+        if not (seen := in_words(ask, wanted)):
             return
         if time.monotonic() > deadline:
             raise WaitTimeoutError("every node to be Ready", seconds, seen, cure)

@@ -146,8 +146,11 @@ def engine(state):
             say(text, sys.stdout)
     elif words[:2] == ["container", "inspect"]:
         there = [inspected(i, state["containers"][i]) for i in words[2:] if i in state["containers"]]
-        say(json.dumps(there), sys.stdout)
-        if len(there) < len(words[2:]):
+        missing = len(there) < len(words[2:])
+        # nerdctl shows nothing at all where one is missing.
+        if program != "nerdctl" or not missing:
+            say(json.dumps(there), sys.stdout)
+        if missing:
             refuse("Error response from daemon: No such container: x")
     elif words[:2] == ["image", "inspect"] or words[:2] == ["inspect", "--type=image"]:
         form = value("--format")

@@ -72,7 +72,9 @@ def inside(here, state, each, command):
         if parts[name] == "up":
             each["attempt"] = each.get("attempt", 0) + 1
     elif command[:2] == ["sh", "-c"] and "systemctl kill" in line:
-        parts[line.split()[-1].removesuffix(".service")] = "down"
+        killed = line.split("--signal=KILL ")[1].split(".service")[0]
+        # What dies while it is stopped is `failed` for systemd, until that is reset.
+        parts[killed] = "down" if f"reset-failed {killed}.service" in line else "failed"
     elif command[0] == "systemctl":
         parts[command[2].removesuffix(".service")] = "up" if command[1] == "start" else "down"
     elif command[:2] == ["crictl", "exec"] and "etcdctl" in command:
@@ -89,8 +91,9 @@ def inside(here, state, each, command):
 def show(each):
     for unit in ("kubelet", "containerd"):
         up = each["parts"][unit] == "up"
+        state = {"up": "active", "failed": "failed"}.get(each["parts"][unit], "inactive")
         say(
-            f"Id={unit}.service\nActiveState={'active' if up else 'inactive'}\nMainPID={77 if up else 0}\n"
+            f"Id={unit}.service\nActiveState={state}\nMainPID={77 if up else 0}\n"
             "NRestarts=0\nExecMainStatus=0\nExecMainStartTimestamp=Sat 2026-11-28 00:01:02 UTC\n",
             sys.stdout,
         )

@@ -1,0 +1,135 @@
+"""How the engines differ from docker as it was yesterday, and an engine that was restarted."""
+
+from __future__ import annotations
+
+import pytest
+
+from k8slab.cluster import container_engine, kind
+from k8slab.cluster.container_engine import find_engine
+from k8slab.cluster.kind import open_kind
+from k8slab.cluster.kind_cluster import KindCluster
+from k8slab.cluster.kind_faults import engine_cure, facts_of
+from k8slab.progress import CollectedProgress
+from tests.process.kind_standins import StandIns
+
+
+def opened(progress: CollectedProgress | None = None, nodes: int = 2) -> KindCluster:
+    return open_kind("lab", nodes, False, progress or CollectedProgress())
+
+
+@pytest.fixture
+def nerdctl(stand_ins: StandIns) -> StandIns:
+    """nerdctl alone."""
+    (stand_ins.bin / "docker").unlink()
+    stand_ins.install("nerdctl")
+    return stand_ins
+
+
+@pytest.mark.parametrize(
+    ("program", "words", "cure"),
+    [
+        (
+            "docker",
+            "failed to connect to the docker API at unix:///var/run/docker.sock; check if the path is correct"
+            " and if the daemon is running: dial unix /var/run/docker.sock: connect: no such file or directory",
+            "systemctl start docker",
+        ),
+        (
+            "docker",
+            "Cannot connect to the Docker daemon at unix:///var/run/docker.sock."
+            " Is the docker daemon running?",
+            "systemctl start docker",
+        ),
+        (
+            "podman",
+            "Cannot connect to Podman. Please verify your connection to the Linux system using"
+            " `podman system connection list`, or try `podman machine init` and `podman machine start`",
+            "podman machine start",
+        ),
+        (
+            "nerdctl",
+            'time="2026-11-29T05:00:00Z" level=fatal msg="cannot access containerd socket'
+            ' \\"/run/containerd/containerd.sock\\": no such file or directory"',
+            "systemctl start containerd",
+        ),
+        (
+            "nerdctl",
+            'level=fatal msg="rootless containerd not running? (hint: use `containerd-rootless-setuptool.sh'
+            ' install` to start rootless containerd): stat /run/user/1000/containerd-rootless: no such file"',
+            "containerd-rootless-setuptool.sh",
+        ),
+        (
+            "docker",
+            "permission denied while trying to connect to the Docker daemon socket at"
+            " unix:///var/run/docker.sock",
+            "usermod -aG docker",
+        ),
+        (
+            "nerdctl",
+            'level=fatal msg="cannot access containerd socket \\"/run/containerd/containerd.sock\\":'
+            ' permission denied"',
+            "containerd-rootless-setuptool.sh",
+        ),
+    ],
+)
+def test_each_engines_own_words_have_its_own_cure(
+    stand_ins: StandIns, program: str, words: str, cure: str
+) -> None:
+    (stand_ins.bin / "docker").unlink()
+    stand_ins.install(program)
+    stand_ins.change(refuse={f"{program} ps --quiet": words})
+    engine, seen = find_engine()
+    assert engine is None
+    assert "permission denied" in seen or f"{program}: installed, and not running" in seen
+    assert cure in engine_cure(seen)
+
+
+def test_nerdctls_age_is_its_own_and_not_containerds(nerdctl: StandIns) -> None:
+    engine, _ = find_engine()
+    assert engine is not None
+    nerdctl.change(info={**nerdctl.state()["info"], "ServerVersion": "v1.6.2"})
+    assert facts_of(engine).version == "2.0.0"
+
+
+def test_a_node_that_was_removed_by_hand_does_not_hide_the_others_from_nerdctl(nerdctl: StandIns) -> None:
+    cluster = opened()
+    state = nerdctl.state()
+    gone = next(i for i, each in state["containers"].items() if each["name"].endswith("worker2"))
+    del state["containers"][gone]
+    nerdctl.write(state)
+    assert [each.name for each in cluster.nodes()] == ["k8slab-lab-worker"]
+    assert cluster.supervised_uuid() == cluster.uuid
+
+
+def test_containers_that_kind_cannot_delete_are_removed_by_the_engine(nerdctl: StandIns) -> None:
+    cluster = opened()
+    nerdctl.change(refuse={"kind delete cluster": "ERROR: failed to delete cluster: failed to stop nodes"})
+    cluster.delete()
+    assert nerdctl.clusters() == {}
+    assert "rm --force" in nerdctl.verbs("nerdctl")
+
+
+def test_a_node_that_does_not_come_back_after_its_engines_restart_is_said(
+    stand_ins: StandIns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened()
+    monkeypatch.setattr(kind, "ANSWER_SECONDS", 0.0)
+    stand_ins.change(unready_nodes=["k8slab-lab-worker2"])
+    progress = CollectedProgress()
+    opened(progress)
+    (said,) = [line for line in progress.lines if "not Ready:" in line]
+    assert "k8slab-lab-worker2 NotReady" in said
+    assert "`k8slab down`" in said
+
+
+def test_a_node_that_is_not_ready_because_of_a_learner_is_not_waited_for(stand_ins: StandIns) -> None:
+    cluster = opened()
+    cluster.node("worker-1", "power_off")
+    cluster.process("worker-2-agent", "stop")
+    progress = CollectedProgress()
+    opened(progress)
+    assert not [line for line in progress.lines if "Ready" in line]
+
+
+def test_images_are_built_without_attestations(stand_ins: StandIns) -> None:
+    assert container_engine.environment()["BUILDX_NO_DEFAULT_ATTESTATIONS"] == "1"
