@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import socket
 import threading
+import weakref
 
+from urllib3 import HTTPResponse
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
@@ -59,6 +61,7 @@ class _Tracked(HTTPConnection):
 
     handles: Handles
     _duplicate: socket.socket | None = None
+    _answering = False
 
     def _new_conn(self) -> socket.socket:
         connected = super()._new_conn()
@@ -66,8 +69,21 @@ class _Tracked(HTTPConnection):
         self._duplicate = self.handles.keep(connected)
         return connected
 
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # http.client's own is another type
+        self._answering = True
+        try:
+            response = super().getresponse()
+        finally:
+            self._answering = False
+        if self.sock is None and (duplicate := self._duplicate) is not None:
+            # The server ends the connection after this answer: http.client has left the socket to it alone.
+            self._duplicate = None
+            weakref.finalize(response, self.handles.release, duplicate)
+        return response
+
     def close(self) -> None:
-        self._release()
+        if not self._answering:
+            self._release()
         super().close()
 
     def _release(self) -> None:

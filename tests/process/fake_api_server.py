@@ -283,11 +283,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Transfer-Encoding", "chunked")
+        if fault == "last answer":
+            self.send_header("Connection", "close")
         self.end_headers()
         if fault == "eof":
             self.wfile.write(b"0\r\n\r\n")
             return
-        if fault == "silent":
+        if fault in ("silent", "last answer"):
             self._hang()
             return
         if fault.startswith("in-band-"):

@@ -261,7 +261,7 @@ def threads_and_sockets() -> tuple[list[str], int]:
     return names, sockets
 
 
-@pytest.mark.parametrize("fault", ["", "mute", "silent"])
+@pytest.mark.parametrize("fault", ["", "mute", "silent", "last answer"])
 def test_stop_is_quick_and_leaves_nothing(tmp_path: Path, fault: str) -> None:
     with FakeApiServer() as server:
         api = Api(server.kubeconfig(tmp_path))
