@@ -31,7 +31,7 @@ def nerdctl(stand_ins: StandIns) -> StandIns:
         (
             "docker",
             "failed to connect to the docker API at unix:///var/run/docker.sock; check if the path is correct"
-            " and if the daemon is running: dial unix /var/run/docker.sock: connect: no such file or directory",
+            " and if the daemon is running: dial unix /var/run/docker.sock: connect: no such file",
             "systemctl start docker",
         ),
         (
