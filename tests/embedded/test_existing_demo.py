@@ -16,6 +16,7 @@ from k8slab import Lab, manifests
 from k8slab.commands import find_program, run
 from k8slab.demo_configmap import image_of, program_name
 from k8slab.errors import GuardError
+from k8slab.guard import Guard
 from k8slab.session.pods import PodRow
 from tests.embedded.conftest import RunningCluster, until
 from tests.embedded.recording_proxy import RecordingProxy
@@ -174,6 +175,25 @@ def test_in_a_restricted_namespace_the_demo_runs_as_nobody(
     until(lambda: ready(lab, "web", 4), "4 Pods of version 1")
     line(lab, "set image deployment/web demo=k8slab/demo:2")
     until(lambda: ready(lab, "web", 4) and answers_of(lab, cluster, "web") == {"2 green"}, "version 2")
+
+
+def test_a_cluster_of_the_labs_own_without_the_image_runs_the_same(
+    cluster: RunningCluster, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster.cluster, "demo_images", False)
+    guard = Guard(cluster.cluster, cluster.api)
+
+    def says(version: str) -> bool:
+        names = cluster.kubectl(f"-n {namespace} get pods -l app=web -o name").split()
+        path = f"/api/v1/namespaces/{namespace}/pods/{names[0].removeprefix('pod/')}:8080/proxy/"
+        return len(names) == 1 and json.loads(cluster.kubectl(f"get --raw {path}"))["version"] == version
+
+    guard.kubectl(namespace, ["create", "deployment", "web", "--image=k8slab/demo:1"])
+    until(lambda: says("1"), "version 1")
+    guard.kubectl(namespace, ["set", "image", "deployment/web", "demo=k8slab/demo:3"])
+    until(lambda: says("3"), "version 3")
+    made = json.loads(cluster.kubectl(f"-n {namespace} get deployment web -o json"))
+    assert "k8slab.dev/made-by" not in made["metadata"]["labels"]
 
 
 def test_every_kubectl_here_reads_what_the_lab_sends_it(cluster: RunningCluster) -> None:
