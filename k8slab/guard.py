@@ -13,64 +13,35 @@ its etcd, to be started anew), and no object is touched.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
-from k8slab import action_log, manifests
 from k8slab import attached_changes as attached
-from k8slab.cluster.api import KINDS, Api, checked_body
-from k8slab.cluster.attachment import Attachment
-from k8slab.cluster.contract import Cluster, ClusterNode, ClusterProcess, NodeAction, ProcessAction
-from k8slab.cluster.ownership import Ownership
+from k8slab import manifests
+from k8slab.cluster.api import KINDS, checked_body
 from k8slab.commands import Completed
 from k8slab.demo_configmap import Turned, image_patch, turned
-from k8slab.errors import ConflictError, NotFoundError
+from k8slab.errors import ConflictError
+from k8slab.guard_machines import MachineGuard
 from k8slab.guard_rules import check_documents, check_namespace, check_request, check_shared
 from k8slab.kubectl_arguments import KubectlRequest, understand
 from k8slab.kubectl_program import replace_process, run_kubectl
-from k8slab.progress import Progress
 
 FIELD_MANAGER = "k8slab"
 
+_NEEDED_FIRST = {"Namespace", "ServiceAccount"}
 
-class Guard:
-    """Lets changes through to a cluster that k8slab made, and to no other.
+
+class Guard(MachineGuard):
+    """Lets changes of objects through, those of kubectl lines too, where the gate is open.
 
     Args:
         cluster: the cluster.
         api: a connection to it.
     """
-
-    def __init__(self, cluster: Cluster, api: Api) -> None:
-        self.cluster = cluster
-        self.api = api
-        self._ownership = Ownership(cluster, api)
-        self._attachment = Attachment(cluster, api)
-        self._pace = attached.Pace(attached.CHANGES_A_SECOND)
-
-    def check_cluster(self, namespace: str = "") -> None:
-        """Make sure, now, that this is the cluster k8slab made, or that its user lets a namespace be changed.
-
-        Args:
-            namespace: what is to be changed; empty for what belongs to the whole cluster.
-
-        Raises:
-            GuardError: it is not, or no longer; or one of the three keys is missing.
-            ClusterStateError: the API server cannot say, because it or etcd does not run.
-        """
-        if self.cluster.owned:
-            self._ownership.check()
-        else:
-            self._attachment.check(namespace)
-            self._pace.wait()
-
-    def check_supervisor(self) -> None:
-        """Make sure of the same without the API server; see `Ownership.check_supervisor`."""
-        self._ownership.check_supervisor()
 
     def create_namespace(self, name: str, labels: dict[str, str]) -> bool:
         """Create a namespace; one that exists is left as it is, and on an existing cluster it has to exist.
@@ -131,10 +102,10 @@ class Guard:
     def cordon(self, name: str, uid: str, on: bool) -> None:
         """Let no new Pod onto the Node with that uid, or let Pods there again."""
         self.check_cluster()
-        self._record("cordon" if on else "uncordon", "", f"{name} {uid}")
         body = {"metadata": {"uid": uid}, "spec": {"unschedulable": on or None}}
         path, media = KINDS["nodes"].path(name=name), "application/merge-patch+json"
-        checked_body(self.api.open("PATCH", path, {"fieldManager": FIELD_MANAGER}, body, media))
+        with self._acting("cordon" if on else "uncordon", "", f"{name} {uid}"):
+            checked_body(self.api.open("PATCH", path, {"fieldManager": FIELD_MANAGER}, body, media))
 
     def empty(self, namespace: str, plural: str, grace: int = 0) -> None:
         """Delete all objects of one kind in a namespace, with what they own; elsewhere what the lab made.
@@ -184,16 +155,16 @@ class Guard:
         if not self.cluster.demo_images:
             demo = turned(documents, namespace, self._attachment.is_restricted)
         documents = demo.documents if self.cluster.owned else attached.labelled(demo.documents)
-        self._record(verb, namespace, ", ".join(f"{each.kind}/{each.name}" for each in documents))
         words, text = [verb, "-f", "-", *flags], manifests.to_text(documents)
         kinds = {document.kind for document in documents}
         sends = verb != "diff" and not any(word.startswith("--dry-run") for word in flags)
         note = self._send_program(namespace, demo, shown) if sends else ""
-        if sends and verb != "replace" and len(documents) > 1 and not kinds & {"Namespace", "ServiceAccount"}:
-            # All or nothing: what the API server refuses of several must not leave the others applied.
-            # Not where one is needed for another to be admitted: in a dry run it would not be there.
-            run_kubectl(self.cluster, namespace, [*words, "--dry-run=server"], shown, text)
-        done = run_kubectl(self.cluster, namespace, words, shown, text)
+        with self._acting(verb, namespace, ", ".join(f"{each.kind}/{each.name}" for each in documents)):
+            if sends and verb != "replace" and len(documents) > 1 and not kinds & _NEEDED_FIRST:
+                # All or nothing: what the API server refuses of several must not leave the others applied.
+                # Not where one is needed for another to be admitted: in a dry run it would not be there.
+                run_kubectl(self.cluster, namespace, [*words, "--dry-run=server"], shown, text)
+            done = run_kubectl(self.cluster, namespace, words, shown, text)
         return replace(done, stderr=done.stderr + note)
 
     def kubectl(self, namespace: str, arguments: Sequence[str], timeout: float = 60) -> Completed:
@@ -222,7 +193,10 @@ class Guard:
                 return self.apply(place, documents, arguments, "create")
             if (done := self._set_images(documents, arguments)) is not None:
                 return done
-        return run_kubectl(self.cluster, namespace, arguments, arguments, timeout=timeout)
+        if not request.changes:
+            return run_kubectl(self.cluster, namespace, arguments, arguments, timeout=timeout)
+        with self._acting(f"kubectl {request.verb}", place, " ".join(arguments)):
+            return run_kubectl(self.cluster, namespace, arguments, arguments, timeout=timeout)
 
     def become_kubectl(self, namespace: str, arguments: Sequence[str]) -> None:
         """Replace this process with kubectl, terminal and all; does not return.
@@ -231,12 +205,15 @@ class Guard:
             namespace: as for `kubectl`; the context's own if empty.
             arguments: the words after `kubectl`.
         """
-        self.check(namespace or "default", arguments)
+        request = self.check(namespace or "default", arguments)
         if self._way(arguments) is not None:
             done = self.kubectl(namespace or "default", arguments)
             print(done.stdout, end="")
             print(done.stderr, end="", file=sys.stderr)
             raise SystemExit(done.returncode)
+        if request.changes:
+            with self._acting(f"kubectl {request.verb}", namespace, f"in a terminal: {' '.join(arguments)}"):
+                replace_process(self.cluster, namespace, arguments)
         replace_process(self.cluster, namespace, arguments)
 
     def _way(self, arguments: Sequence[str]) -> attached.Way | None:
@@ -250,8 +227,9 @@ class Guard:
         if not demo.programs:
             return ""
         text = manifests.to_text(attached.labelled(demo.programs))
-        self._record("apply", namespace, ", ".join(f"{each.kind}/{each.name}" for each in demo.programs))
-        done = run_kubectl(self.cluster, namespace, ["apply", "-f", "-"], shown, text)
+        what = ", ".join(f"{each.kind}/{each.name}" for each in demo.programs)
+        with self._acting("apply", namespace, what):
+            done = run_kubectl(self.cluster, namespace, ["apply", "-f", "-"], shown, text)
         return f"{demo.sentence}\n" if "created" in done.stdout else ""
 
     def _set_images(
@@ -285,7 +263,6 @@ class Guard:
         check_request(request, namespace)
         for each in request.namespaces or (namespace,):
             self.check_cluster(each)
-        self._record(f"kubectl {request.verb}", namespace, " ".join(arguments))
         return request
 
     def crash(self, namespace: str, pod: str, uid: str, path: str) -> None:
@@ -308,70 +285,6 @@ class Guard:
             )
         self._send("POST", path, namespace, None, uid=uid)
 
-    def change_node(self, action: NodeAction | Literal["add"], name: str = "") -> ClusterNode:
-        """Act on a node's machine; the Node object of one that is removed goes too, as a cloud does it.
-
-        Source: k8s.io/cloud-provider/controllers/nodelifecycle deletes the Nodes of vanished instances.
-
-        Args:
-            action: `add`, `power_off`, `power_on` or `remove`.
-            name: the node's name; empty for `add`.
-        """
-        self.check_cluster()
-        self._record(f"node {action}", "", name)
-        if action == "add":
-            return self.cluster.add_node()
-        if action != "remove":
-            return self.cluster.node(name, action)
-        path = KINDS["nodes"].path(name=name)
-        with contextlib.suppress(NotFoundError):
-            uid = self.api.get(path)["metadata"]["uid"]
-            node = self.cluster.node(name, action)
-            checked_body(self.api.open("DELETE", path, body={"preconditions": {"uid": uid}}))
-            return node
-        return self.cluster.node(name, action)
-
-    def change_process(self, name: str, action: ProcessAction) -> ClusterProcess:
-        """Stop, start or kill one process of the cluster.
-
-        `start` is let through while the API server cannot show its marker, for a cluster whose supervisor
-        confirms the journal's uuid: without that nobody could start an API server that was stopped.
-        Stopping and killing always need the marker.
-        """
-        if action == "start":
-            self._ownership.check_for_start()
-        else:
-            self.check_cluster()
-        self._record(f"process {action}", "", name)
-        return self.cluster.process(name, action)
-
-    def restart_api_server(self) -> ClusterProcess:
-        """Start kube-apiserver anew where it runs since before its etcd; otherwise it is left alone.
-
-        By itself it asks for an etcd that was away ever more rarely, up to every two minutes. On a real
-        control plane the kubelet's liveness probe does the same. Checked as `start` is.
-        """
-        self._ownership.check_for_start()
-        name = "kube-apiserver"
-        processes = {each.name: each for each in self.cluster.processes()}
-        if processes[name].pid is not None and processes[name].started < processes["etcd"].started:
-            self._record("process start anew", "", name)
-            self.cluster.process(name, "kill")
-            return self.cluster.process(name, "start")
-        return processes[name]
-
-    def change_cloud(self, on: bool, progress: Progress) -> str:
-        """Switch on or off what plays a cloud beside the cluster; in words."""
-        self.check_cluster()
-        self._record(f"cloud {'on' if on else 'off'}", "", "")
-        return self.cluster.cloud(on, progress)
-
-    def simulate(self, nodes: int) -> None:
-        """Have so many simulated nodes played."""
-        self.check_cluster()
-        self._record("simulate", "", str(nodes))
-        self.cluster.simulate(nodes)
-
     def _send(
         self,
         method: str,
@@ -384,15 +297,12 @@ class Guard:
     ) -> dict[str, Any]:
         check_namespace(namespace)
         self.check_cluster(namespace)
-        self._record(method, namespace, f"{path} {uid}".strip())
         if method in ("POST", "PATCH") and "/proxy/" not in path:
             query = {"fieldManager": FIELD_MANAGER, **(query or {})}
-        answer = checked_body(self.api.open(method, path, query, body, content_type))
+        with self._acting(method, namespace, f"{path} {uid}".strip()):
+            answer = checked_body(self.api.open(method, path, query, body, content_type))
         try:
             parsed: dict[str, Any] = json.loads(answer)
         except ValueError:
             return {}
         return parsed
-
-    def _record(self, action: str, namespace: str, what: str) -> None:
-        action_log.record(self.cluster.uuid, action, namespace, what)

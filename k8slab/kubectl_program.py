@@ -14,6 +14,8 @@ from k8slab.folders import cache_folder
 from k8slab.kubectl_arguments import understand
 
 _PASSED_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TERM", "TMPDIR", "EDITOR", "KUBE_EDITOR")
+_LEADS_ELSEWHERE = ("KUBECONFIG", "KUBERNETES_", "KUBECTL_", "KUBERC")
+"""Beginnings of names: the ambient kubeconfig, the Pod's own cluster, kubectl's own settings."""
 
 
 def run_kubectl(
@@ -38,9 +40,8 @@ def run_kubectl(
         CommandError: it ended with an exit code other than 0, and that was no answer (`diff` ends with 1
             where it finds a difference); the message says what to do.
     """
-    done = run(
-        _argv(cluster, namespace, arguments), timeout=timeout, env=environment(), input=text, check=False
-    )
+    argv, known = _argv(cluster, namespace, arguments), environment(cluster)
+    done = run(argv, timeout=timeout, env=known, input=text, check=False)
     if done.returncode != 0 and not _found_a_difference(arguments, done):
         said = _without_noise((done.stdout + done.stderr).replace('"STDIN"', "the manifest"), shown)
         raise CommandError(["kubectl", *shown], done.returncode, said, _cure(said, cluster))
@@ -50,12 +51,19 @@ def run_kubectl(
 def replace_process(cluster: Cluster, namespace: str, arguments: Sequence[str]) -> NoReturn:
     """Become kubectl, terminal and all."""
     argv = _argv(cluster, namespace, arguments)
-    os.execve(argv[0], argv, environment())
+    os.execve(argv[0], argv, environment(cluster))
 
 
-def environment() -> dict[str, str]:
-    """What kubectl may know of this process's environment: no KUBECONFIG, no proxies, no credentials."""
-    kept = {name: os.environ[name] for name in _PASSED_ENVIRONMENT if name in os.environ}
+def environment(cluster: Cluster) -> dict[str, str]:
+    """What kubectl may know of this process's environment: no other cluster's kubeconfig or credentials.
+
+    The program that makes an existing cluster's credentials, such as `aws`, may need more of it, and so may
+    the way there; what leads kubectl to another cluster is taken out all the same.
+    """
+    if cluster.owned:
+        kept = {name: os.environ[name] for name in _PASSED_ENVIRONMENT if name in os.environ}
+    else:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(_LEADS_ELSEWHERE)}
     # Aliases and default flags of the user's own (kuberc) could turn a line into another one.
     return kept | {
         "KUBERC": "off",

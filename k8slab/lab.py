@@ -246,6 +246,7 @@ class Lab(PodCalls, Practice):
         """
         session = self._answering()
         service = find_service(session, target)
+        session.guard.check_traffic(session.namespace)
         api = Api(session.cluster.kubeconfig, session.cluster.context)
         return self._views.traffic(Requests(api, service.proxy_path, rate, f"svc/{service.name}"))
 

@@ -20,6 +20,9 @@ from k8slab.errors import ApiError, GuardError, NotFoundError
 
 SANDBOX_LABEL = "k8slab.dev/sandbox"
 
+SHARED = ("default",)
+"""What is never changed of somebody else's cluster, whatever keys were given; `kube-*` nowhere at all."""
+
 ENFORCED = "pod-security.kubernetes.io/enforce"
 """The label of a namespace that says which level its Pods have to keep to."""
 
@@ -54,6 +57,12 @@ class Attachment:
         if not keys.namespaces:
             raise GuardError(
                 f"The cluster {cluster.name!r} was not made by k8slab, so this lab only reads it.", how
+            )
+        if namespace in SHARED:
+            raise GuardError(
+                f"The namespace {namespace} of {cluster.name!r} is everybody's; nothing is changed there.",
+                "Make one for it: kubectl --context"
+                f" {cluster.context} create namespace play, and label it {SANDBOX_LABEL}=true.",
             )
         if namespace not in keys.namespaces:
             allowed = ", ".join(keys.namespaces)

@@ -6,6 +6,7 @@ A copy holds that one context and nothing else, so that no call can slip into an
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import yaml
 
 from k8slab.errors import ClusterStateError
+from k8slab.folders import write_private
 
 LARGEST = 1024 * 1024
 """Bytes of a kubeconfig that are read; the files of large companies stay far below."""
@@ -75,11 +77,19 @@ def find_context(kubeconfig: Path, name: str) -> Context:
     )
 
 
-def copy_of(kubeconfig: Path, name: str) -> str:
-    """The text of a kubeconfig that holds one context and what it needs, paths made absolute.
+def write_copy(kubeconfig: Path, name: str, target: Path) -> None:
+    """Write a kubeconfig that holds one context and what it needs, for its owner alone.
+
+    What stands in the file in base64 becomes a file beside the copy: the official client would put it into
+    the folder for temporary files, where a kernel that is killed leaves it.
+
+    Args:
+        kubeconfig: the file to read.
+        name: the context.
+        target: the file to write.
 
     Raises:
-        ClusterStateError: as `find_context`.
+        ClusterStateError: as `find_context`; or a certificate or key in it is no base64.
     """
     find_context(kubeconfig, name)
     parts = _parts(_content(kubeconfig), name)
@@ -89,12 +99,12 @@ def copy_of(kubeconfig: Path, name: str) -> str:
     content = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": context["cluster"], "cluster": _with_absolute_paths(cluster, folder)}],
-        "users": [{"name": context["user"], "user": _with_absolute_paths(user, folder)}],
+        "clusters": [{"name": context["cluster"], "cluster": _copied(cluster, folder, target)}],
+        "users": [{"name": context["user"], "user": _copied(user, folder, target)}],
         "contexts": [{"name": name, "context": context}],
         "current-context": name,
     }
-    return yaml.safe_dump(content, sort_keys=False)
+    write_private(target, yaml.safe_dump(content, sort_keys=False))
 
 
 def _content(kubeconfig: Path) -> dict[str, Any]:
@@ -159,10 +169,25 @@ def _context(name: str, context: dict[str, Any], cluster: dict[str, Any], user: 
     return Context(name, str(cluster["server"]), namespace, credential, program)
 
 
-def _with_absolute_paths(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """As client-go reads them: paths in a kubeconfig are relative to its folder."""
-    changed: dict[str, Any] = {key: str(folder / str(entry[key])) for key in _PATHS if entry.get(key)}
+def _copied(entry: dict[str, Any], folder: Path, target: Path) -> dict[str, Any]:
+    """A cluster or user with its paths absolute and its inline files written beside the copy.
+
+    As client-go reads them: paths in a kubeconfig are relative to its folder, and what is inline wins.
+    """
+    kept = {key: value for key, value in entry.items() if key != "extensions" and not key.endswith("-data")}
+    for key in _PATHS:
+        if data := entry.get(f"{key}-data"):
+            file = target.with_name(f"{target.name}-{key}")
+            try:
+                write_private(file, base64.b64decode("".join(str(data).split()), validate=True).decode())
+            except ValueError as error:
+                raise ClusterStateError(
+                    f"{key}-data of the kubeconfig is no base64 of a text: {error}.", "Correct it first."
+                ) from error
+            kept[key] = str(file)
+        elif entry.get(key):
+            kept[key] = str(folder / str(entry[key]))
     plugin = entry.get("exec")
     if isinstance(plugin, dict) and "/" in str(plugin.get("command", "")):
-        changed["exec"] = {**plugin, "command": str(folder / str(plugin["command"]))}
-    return {**entry, **changed}
+        kept["exec"] = {**plugin, "command": str(folder / str(plugin["command"]))}
+    return kept

@@ -17,12 +17,12 @@ from typing import Any
 import urllib3
 
 from k8slab.cluster.api import KINDS, Api
-from k8slab.cluster.contexts import Context, copy_of, find_context, user_kubeconfig
+from k8slab.cluster.contexts import Context, find_context, user_kubeconfig, write_copy
 from k8slab.cluster.contract import Cluster, ClusterProcess, ProcessAction, Reality
 from k8slab.cluster.kubectl_source import locate_kubectl
 from k8slab.cluster.products import EMBEDDED, product_of
 from k8slab.errors import ApiError, ClusterStateError, LabError
-from k8slab.folders import state_folder, write_private
+from k8slab.folders import state_folder
 from k8slab.progress import Progress, SilentProgress
 
 
@@ -155,7 +155,7 @@ def open_existing(
     _check_program(found, source)
     copy = _folder(source, context) / "kubeconfig"
     copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_private(copy, copy_of(source, context))
+    write_copy(source, context, copy)
     if found.program and progress is not None:
         progress.line(f"credentials come from the program `{shlex.join(found.program)}`")
     version, product = ask(Api(copy, context), context)
@@ -177,7 +177,7 @@ def look_at(kubeconfig: Path, context: str, seconds: float) -> tuple[str, str]:
     _check_program(find_context(kubeconfig, context), kubeconfig)
     with tempfile.TemporaryDirectory(prefix="k8slab-context-") as folder:
         copy = Path(folder) / "kubeconfig"
-        write_private(copy, copy_of(kubeconfig, context))
+        write_copy(kubeconfig, context, copy)
         return ask(Api(copy, context), context, seconds)
 
 

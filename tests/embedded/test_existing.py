@@ -91,7 +91,7 @@ def test_with_the_keys_a_chapter_runs_there_and_removes_only_what_it_made(
         victim = lab.pods("app=web")[0]
         lab.kill(victim)
         until(lambda: victim.name not in str(lab.pods("app=web")), f"{victim.name} to be gone")
-        with pytest.raises(GuardError, match="not among those"):
+        with pytest.raises(GuardError, match="everybody's"):
             lab.kubectl("create configmap x -n default").wait(30)
         with pytest.raises(GuardError):
             lab.kubectl("create configmap x -n kube-system").wait(30)

@@ -227,10 +227,22 @@ def test_every_change_is_written_down_before_it_is_made(guard: Guard, api: FakeA
     with pytest.raises(ConflictError):
         guard.delete_pod("ch", "web-1", "uid-1")
     log = state / "actions.jsonl"
-    entry = json.loads(log.read_text())
+    entry, answer = map(json.loads, log.read_text().splitlines())
+    assert entry["context"] == guard.cluster.context
+    assert answer["act"] == entry["act"]
+    assert answer["answer"].startswith("ConflictError: ")
     assert (entry["action"], entry["namespace"], entry["cluster"]) == ("DELETE", "ch", UUID)
     assert "uid-1" in entry["what"]
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
+
+
+def test_the_log_is_only_ever_added_to(guard: Guard, api: FakeApi, state: Path) -> None:
+    log = state / "actions.jsonl"
+    guard.delete_pod("ch", "web-1", "uid-1")
+    first = log.read_text()
+    assert json.loads(first.splitlines()[1])["answer"] == "done"
+    guard.delete_pod("ch", "web-2", "uid-2")
+    assert log.read_text().startswith(first)
 
 
 def test_without_the_log_nothing_is_changed(

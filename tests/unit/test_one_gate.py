@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[2] / "k8slab"
 BACKENDS = ("cluster", "node", "network")
 """What a cluster itself is made of; they act as its components, not as the lab."""
 
-GATE = {"guard.py", "kubectl_program.py"}
+GATE = {"guard.py", "guard_machines.py", "kubectl_program.py"}
 
 
 def lab_sources() -> list[Path]:
