@@ -156,10 +156,13 @@ def _nodes_ready(cluster: KindCluster, progress: Progress) -> None:
 
     After a restart of their engine nodes may get other addresses, and now and then one stays NotReady.
     """
+    machines = cluster.machines.all()
+    if not cluster.not_ready([each.name for each in machines]):
+        return
     stopped = {each.name for each in cluster.processes() if each.state == "stopped"}
     running = [
         each.name
-        for each in cluster.machines.all()
+        for each in machines
         if each.power == "on" and not {f"{each.name}-{what}" for what in UNITS} & stopped
     ]
     # A component that a learner stopped says nothing of Nodes any more.

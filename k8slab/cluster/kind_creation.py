@@ -15,7 +15,8 @@ from k8slab.cluster.kind_command import Announce, Kind
 from k8slab.cluster.kind_configuration import choose_ports, kind_configuration, node_names
 from k8slab.cluster.kind_faults import cure_of, facts_of
 from k8slab.cluster.kind_images import load_demo, node_image
-from k8slab.cluster.kind_journal import KindJournal, kind_name, remove
+from k8slab.cluster.kind_journal import KindJournal, is_ours, kind_name, remove
+from k8slab.cluster.kind_remains import forget, remember, remembered
 from k8slab.errors import ClusterStateError, CommandError, LabError
 from k8slab.folders import remove_tree, write_private
 from k8slab.progress import Progress, Step, reason_of
@@ -29,6 +30,15 @@ METRICS_SERVER = Path(__file__).parent / "kind_metrics_server.yaml"
 
 _TAKEN = ("port is already allocated", "address already in use", "ports are not available")
 """What engines say where somebody took a port between our look and their use."""
+
+
+_UNFINISHED = ("is already in use by", "already used by ID")
+"""What docker and podman, and nerdctl, say where a node's name is kept by what they still make."""
+
+LATE_SECONDS = 10.0
+QUIET_SECONDS = 1.0
+LATE_PAUSE = 0.25
+"""How long such a node may take to turn up, how long after it the next, and how often they are looked for."""
 
 
 def create(
@@ -79,6 +89,7 @@ def create(
         journal = replace(journal, seconds_to_ready=round(time.monotonic() - started, 1))
         # Only now it counts as made: until here whoever finds it deletes it.
         journal.write(folder / "journal.json")
+        forget(folder)
     except _StrangerError as error:
         # Somebody made it since the name was seen to be free, so only our folder goes.
         remove_tree(folder)
@@ -129,13 +140,29 @@ def _containers_made(
         except CommandError as error:
             if "node(s) already exist" in error.output:
                 raise _StrangerError from error
+            if not last and remembered(folder) and any(each in error.output for each in _UNFINISHED):
+                progress.line("the engine was still busy with an earlier try; its nodes are removed")
+                _late_removed(kind, folder, journal.name)
+                continue
             if last or not any(words in error.output for words in _TAKEN):
                 raise CommandError(
                     error.argv, error.returncode, error.output, cure_of(error.output)
                 ) from error
             progress.line("a port was taken meanwhile; trying again with others")
+            remember(folder, journal.ports)
             kind.delete(kind_name(journal.name), folder / "kubeconfig")
     raise AssertionError("the last try returns or raises")
+
+
+def _late_removed(kind: Kind, folder: Path, name: str) -> None:
+    """Remove what turns up of earlier tries, until nothing has for a moment."""
+    deadline = time.monotonic() + LATE_SECONDS
+    while time.monotonic() < deadline:
+        containers = kind.containers(kind_name(name))
+        if containers and is_ours(kind, folder, KindJournal.read(folder / "journal.json"), containers):
+            kind.delete(kind_name(name), folder / "kubeconfig")
+            deadline = time.monotonic() + QUIET_SECONDS
+        time.sleep(LATE_PAUSE)
 
 
 @contextlib.contextmanager

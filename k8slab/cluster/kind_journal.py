@@ -14,6 +14,7 @@ from filelock import FileLock
 from k8slab.cluster.container_engine import PROVIDER_VARIABLE
 from k8slab.cluster.kind_cloud import KindCloud
 from k8slab.cluster.kind_command import DELETE_SECONDS, Kind, end_marked
+from k8slab.cluster.kind_remains import remember, remembered
 from k8slab.errors import ClusterStateError, CommandError, StopError
 from k8slab.folders import remove_tree, state_folder, write_private
 from k8slab.processes import ProcessIdentity
@@ -139,24 +140,35 @@ def settled(kind: Kind, folder: Path) -> KindJournal | None:
     containers = kind.containers(name)
     if not containers:
         _end_cloud(kind, folder, journal)
+        if journal is not None and not journal.containers:
+            remember(folder, journal.ports)
         remove_tree(folder)
         return None
-    if journal is None or not _is_ours(kind, journal, containers):
+    if not is_ours(kind, folder, journal, containers):
         raise ClusterStateError(
             f"There is a kind cluster {name!r} that k8slab did not make; it is left alone.",
             f"Open the lab under another name, or delete it yourself: `kind delete cluster --name {name}`.",
         )
-    if not journal.containers:
+    if journal is None or not journal.containers:
         remove(kind, folder)
         return None
     return journal
 
 
-def _is_ours(kind: Kind, journal: KindJournal, containers: list[str]) -> bool:
-    """Whether containers are those of the journal: by id, or by the ports chosen for them."""
-    if journal.containers:
+def is_ours(kind: Kind, folder: Path, journal: KindJournal | None, containers: list[str]) -> bool:
+    """Whether containers are those of the journal by id; while it has none, by the ports that were chosen.
+
+    Args:
+        kind: kind's command line.
+        folder: of the cluster; what creates before left is remembered beside it.
+        journal: what is recorded, or None.
+        containers: ids of the containers that carry the cluster's name.
+    """
+    if journal is not None and journal.containers:
         return set(containers) <= set(journal.containers)
-    chosen = {host for node in journal.ports.values() for host in node.values()}
+    chosen = remembered(folder)
+    if journal is not None:
+        chosen |= {host for node in journal.ports.values() for host in node.values()}
     shown = [
         {host for key, host in published(each).items() if key != API_PORT}
         for each in kind.engine.inspect(containers)
@@ -190,7 +202,7 @@ def remove(kind: Kind, folder: Path) -> None:
     """
     name = kind_name(folder.name)
     journal = KindJournal.read(folder / "journal.json")
-    unfinished = journal is not None and not journal.containers
+    unfinished = journal is None or not journal.containers
     _end_cloud(kind, folder, journal)
     left: list[str] = []
     for _ in range(_TRIES):
@@ -205,6 +217,8 @@ def remove(kind: Kind, folder: Path) -> None:
             time.sleep(_PAUSE)
         left = kind.containers(name)
         if not left:
+            if journal is not None and unfinished:
+                remember(folder, journal.ports)
             remove_tree(folder)
             return
     ids = " ".join(each[:12] for each in left)

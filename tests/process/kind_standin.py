@@ -23,6 +23,10 @@ STEPS = (
     "Joining worker nodes 🚜",
 )
 CLUSTER = "io.x-k8s.kind.cluster"
+CONFLICT = (
+    'docker: Error response from daemon: Conflict. The container name "/{}" is already in use by container'
+    ' "{}". You have to remove (or rename) that container to be able to reuse that name.'
+)
 
 
 class Locked:
@@ -269,7 +273,11 @@ def create(state_of, name):
                         for p in node["extraPortMappings"]
                     ]
                     arguments += ["--publish=127.0.0.1:43211:6443/TCP"] * (number == 0)
-                    problem = run_container(state, arguments)
+                    kept = [i for i, c in state.get("unfinished", {}).items() if c["name"] == arguments[1]]
+                    if kept:
+                        problem = CONFLICT.format(arguments[1], kept[0])
+                    else:
+                        problem = run_container(state, arguments)
                     if problem:
                         break
             if problem:
@@ -300,7 +308,12 @@ def fail(state_of, name, step, text):
     with state_of() as state:
         for identifier in [i for i, c in state["containers"].items() if c["labels"][CLUSTER] == name]:
             if not state.get("delete_keeps"):
-                del state["containers"][identifier]
+                gone = state["containers"].pop(identifier)
+                if state.get("late") == gone["name"]:
+                    # The engine is still making this one: it is shown when it is made.
+                    state["unfinished"] = {identifier: gone | {"status": "created"}}
+        if "already in use by" in text:
+            state["containers"].update(state.pop("unfinished"))
     say(f'Deleted nodes: ["{name}-control-plane"]')
     refuse(f"ERROR: failed to create cluster: {text}")
 

@@ -1,0 +1,61 @@
+"""What an engine brings forth of a create that was given up, after everything seemed to be gone."""
+
+from __future__ import annotations
+
+import pytest
+
+from k8slab.cluster.kind import open_kind
+from k8slab.cluster.kind_cluster import KindCluster
+from k8slab.cluster.kind_journal import kind_folder
+from k8slab.cluster.kind_remains import remembered
+from k8slab.errors import ClusterStateError, CommandError
+from k8slab.progress import CollectedProgress
+from tests.process.kind_standins import StandIns
+
+LATE = "k8slab-lab-worker2"
+
+
+def opened(progress: CollectedProgress | None = None) -> KindCluster:
+    return open_kind("lab", 2, False, progress or CollectedProgress())
+
+
+@pytest.fixture
+def given_up(stand_ins: StandIns) -> StandIns:
+    """A create that failed while the engine was still making one of its nodes."""
+    stand_ins.change(fails_at=1, late=LATE)
+    with pytest.raises(CommandError):
+        opened()
+    assert stand_ins.clusters() == {}
+    assert not kind_folder("lab").exists()
+    stand_ins.change(fails_at=None, late="")
+    return stand_ins
+
+
+def shown_now(stand_ins: StandIns) -> None:
+    """The engine has made it."""
+    state = stand_ins.state()
+    state["containers"].update(state.pop("unfinished"))
+    stand_ins.write(state)
+
+
+def test_a_node_that_turns_up_later_is_known_as_ours(given_up: StandIns) -> None:
+    shown_now(given_up)
+    assert given_up.clusters() == {"k8slab-lab": [LATE]}
+    assert len(opened().nodes()) == 2
+    assert not remembered(kind_folder("lab"))
+
+
+def test_a_node_that_turns_up_while_the_next_is_made_is_removed_and_the_next_succeeds(
+    given_up: StandIns,
+) -> None:
+    progress = CollectedProgress()
+    assert len(opened(progress).nodes()) == 2
+    assert any("still busy with an earlier try" in line for line in progress.lines)
+    assert not remembered(kind_folder("lab"))
+
+
+def test_a_strangers_cluster_is_none_of_it(given_up: StandIns) -> None:
+    given_up.stranger("k8slab-lab")
+    with pytest.raises(ClusterStateError, match="did not make"):
+        opened()
+    assert given_up.clusters() == {"k8slab-lab": ["k8slab-lab-control-plane"]}
