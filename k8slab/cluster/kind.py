@@ -8,10 +8,14 @@ is left alone. Unlike an embedded cluster it outlives its kernels, as every kind
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+
+from filelock import Timeout
 
 from k8slab.cluster import kind_program
 from k8slab.cluster.components.single import Program, find_single
@@ -27,6 +31,9 @@ from k8slab.errors import ClusterError, ClusterStateError, CommandError, LabErro
 from k8slab.progress import Progress, SilentProgress, reason_of
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,18}[a-z0-9])?")
+
+UNTOLD_SECONDS = 0.5
+"""How long another process may hold a cluster before whoever waits is told."""
 
 ANSWER_SECONDS = 60.0
 """How long a cluster may take to answer whose nodes or components were started again."""
@@ -72,7 +79,7 @@ def open_kind(name: str, nodes: int, keep: bool, progress: Progress, reason: str
         raise ClusterError(f"A cluster has at least 1 worker node, not {nodes}.", "Choose another number.")
     kind, version = _kind(progress)
     folder = kind_folder(name)
-    with kind_lock(name):
+    with _locked(name, progress):
         journal = settled(kind, folder)
         kubectl = locate_kubectl(progress)
         if journal is None:
@@ -86,6 +93,21 @@ def open_kind(name: str, nodes: int, keep: bool, progress: Progress, reason: str
             replace(now, demo=demo).write(folder / "journal.json")
             return KindCluster(kind, folder, replace(now, demo=demo), kubectl, reason)
     return cluster
+
+
+@contextlib.contextmanager
+def _locked(name: str, progress: Progress) -> Iterator[None]:
+    """Hold the lock of a cluster's name; whoever has to wait is told for what."""
+    lock = kind_lock(name)
+    try:
+        lock.acquire(timeout=UNTOLD_SECONDS)
+    except Timeout:
+        with progress.step(f"Waiting for another process that is at work on {kind_name(name)}"):
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def find_kind(name: str) -> KindCluster | None:

@@ -147,12 +147,19 @@ def settled(kind: Kind, folder: Path) -> KindJournal | None:
     if not is_ours(kind, folder, journal, containers):
         raise ClusterStateError(
             f"There is a kind cluster {name!r} that k8slab did not make; it is left alone.",
-            f"Open the lab under another name, or delete it yourself: `kind delete cluster --name {name}`.",
+            "Open the lab under another name, or delete it yourself:"
+            f" `{delete_line(kind.engine.name, name)}`.",
         )
     if journal is None or not journal.containers:
         remove(kind, folder)
         return None
     return journal
+
+
+def delete_line(engine: str, name: str) -> str:
+    """What to type to delete a kind cluster: without its variable kind would take docker where that is."""
+    chosen = "" if engine == "docker" else f"{PROVIDER_VARIABLE}={engine} "
+    return f"{chosen}kind delete cluster --name {name}"
 
 
 def is_ours(kind: Kind, folder: Path, journal: KindJournal | None, containers: list[str]) -> bool:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
 from k8slab.cluster import container_engine, kind
@@ -9,8 +13,25 @@ from k8slab.cluster.container_engine import find_engine
 from k8slab.cluster.kind import open_kind
 from k8slab.cluster.kind_cluster import KindCluster
 from k8slab.cluster.kind_faults import engine_cure, facts_of
-from k8slab.progress import CollectedProgress
+from k8slab.cluster.kind_journal import kind_lock
+from k8slab.errors import ClusterStateError
+from k8slab.progress import CollectedProgress, Step
 from tests.process.kind_standins import StandIns
+
+
+class Waiting(CollectedProgress):
+    """Says when somebody is told that it waits for another process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = threading.Event()
+
+    @contextmanager
+    def step(self, text: str) -> Iterator[Step]:
+        if "Waiting for another process" in text:
+            self.begun.set()
+        with super().step(text) as step:
+            yield step
 
 
 def opened(progress: CollectedProgress | None = None, nodes: int = 2) -> KindCluster:
@@ -99,6 +120,31 @@ def test_a_node_that_was_removed_by_hand_does_not_hide_the_others_from_nerdctl(n
     nerdctl.write(state)
     assert [each.name for each in cluster.nodes()] == ["k8slab-lab-worker"]
     assert cluster.supervised_uuid() == cluster.uuid
+
+
+def test_a_strangers_cluster_is_refused_with_the_line_that_deletes_it_with_its_engine(
+    nerdctl: StandIns,
+) -> None:
+    nerdctl.stranger("k8slab-lab")
+    with pytest.raises(ClusterStateError) as caught:
+        opened()
+    line = "KIND_EXPERIMENTAL_PROVIDER=nerdctl kind delete cluster --name k8slab-lab"
+    assert f"`{line}`" in caught.value.cure
+
+
+def test_whoever_waits_for_another_kernel_is_told_and_attaches(
+    stand_ins: StandIns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kind, "UNTOLD_SECONDS", 0.01)
+    progress, made = Waiting(), list[KindCluster]()
+    other = threading.Thread(target=lambda: made.append(opened(progress)))
+    with kind_lock("lab"):
+        other.start()
+        assert progress.begun.wait(60)
+        assert not stand_ins.verbs("kind").count("create cluster")
+    other.join(60)
+    assert opened().uuid == made[0].uuid
+    assert stand_ins.verbs("kind").count("create cluster") == 1
 
 
 def test_containers_that_kind_cannot_delete_are_removed_by_the_engine(nerdctl: StandIns) -> None:
