@@ -87,6 +87,7 @@ def open_kind(name: str, nodes: int, keep: bool, progress: Progress, reason: str
         cluster = KindCluster(kind, folder, journal, kubectl, reason)
         _awake(cluster, kind, journal, progress)
         progress.line(f"attached to the kind cluster {kind_name(name)}")
+        cluster.cloud_again(progress)
         if not journal.demo and (demo := load_demo(kind, kind_name(name), folder, progress)):
             # Written over what is there now: waking it up may have changed it.
             now = KindJournal.read(folder / "journal.json") or journal

@@ -13,12 +13,13 @@ import json
 import shlex
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from k8slab.cluster.components.disk import MB
 from k8slab.cluster.components.elf import build_info, mapped
 from k8slab.cluster.components.programs import RefusedError
-from k8slab.cluster.components.single import Source, locate_single
+from k8slab.cluster.components.single import Source, find_single, locate_single
 from k8slab.cluster.kind_command import Kind
 from k8slab.cluster.kind_faults import facts_of
 from k8slab.commands import run
@@ -60,6 +61,20 @@ for word do
 done
 exec {program} "$@"
 """
+
+
+@dataclass(frozen=True)
+class Balancer:
+    """A container that answers for a LoadBalancer or an Ingress.
+
+    Args:
+        address: its address in the engine's network, which is the EXTERNAL-IP or ADDRESS.
+        ports: ports of this machine that lead to it, such as `80/tcp` → 32768; its flag
+            `--enable-lb-port-mapping` makes them.
+    """
+
+    address: str
+    ports: dict[str, int]
 
 
 class KindCloud:
@@ -132,12 +147,51 @@ class KindCloud:
             end_processes([identity], STOP_SECONDS)
         if identity is not None or (self._folder / "cloud.json").exists():
             # One that was killed has left them.
-            label = f"label={BALANCER_LABEL}={self._name}"
-            left = self._kind.engine.call("ps", "--all", "--quiet", "--filter", label).stdout.split()
+            left = self._kind.engine.call("ps", "--all", "--quiet", "--filter", self._label()).stdout.split()
             if left:
                 self._kind.engine.call("rm", "--force", *left)
         self._forget()
         return identity is not None
+
+    def restart(self, progress: Progress) -> None:
+        """Start it again where it was switched on and nobody ended it, as after a restart of this machine.
+
+        Args:
+            progress: told what is done, or why it cannot be.
+        """
+        if not (self._folder / "cloud.json").exists() or self.pid is not None:
+            return
+        try:
+            # Opening a lab is no moment for a build of minutes.
+            if isinstance(found := find_single(source()), list):
+                raise ClusterStateError("; ".join(found))
+            self.start(progress)
+        except LabError as error:
+            progress.line(
+                f"{PROGRAM} was switched on and has ended; it does not start again: {reason_of(error)}."
+                " `k8slab cloud on` tries once more."
+            )
+
+    def balancer(self, address: str) -> Balancer | None:
+        """What the engine runs at an address that was given to a LoadBalancer or an Ingress; None if nothing.
+
+        Raises:
+            CommandError: the engine could not say.
+        """
+        engine = self._kind.engine
+        listed = engine.call("ps", "--quiet", "--no-trunc", "--filter", self._label()).stdout.split()
+        for each in engine.inspect(listed):
+            settings = each.get("NetworkSettings") or {}
+            networks = (settings.get("Networks") or {}).values()
+            if address in [(network or {}).get("IPAddress") for network in networks]:
+                bound = {key: places[0] for key, places in (settings.get("Ports") or {}).items() if places}
+                return Balancer(
+                    address, {key: int(place.get("HostPort") or 0) for key, place in bound.items()}
+                )
+        return None
+
+    def _label(self) -> str:
+        return f"label={BALANCER_LABEL}={self._name}"
 
     def _flags(self) -> list[str]:
         # A rootless engine's network is not this machine's: only mapped ports lead there.

@@ -20,6 +20,7 @@ from k8slab.cluster.contract import (
     Reality,
     StoredValue,
 )
+from k8slab.cluster.kind_addons import cloud_reality, metrics_reality
 from k8slab.cluster.kind_cloud import PROGRAM, KindCloud
 from k8slab.cluster.kind_command import Kind
 from k8slab.cluster.kind_configuration import LOOPBACK
@@ -104,12 +105,8 @@ class KindCluster(Cluster):
             Reality("network", False, "kind's own network plugin, kindnet"),
             Reality("kube-proxy", False, "the real kube-proxy"),
             Reality("NodePorts", False, "real; some are mapped to 127.0.0.1 of this machine: lab.url(...)"),
-            Reality(
-                "kubectl top",
-                False,
-                "the real metrics-server, applied when the cluster was made; it is pulled",
-            ),
-            Reality("load balancers, Ingress", True, self._cloud_in_words()),
+            metrics_reality(self.ask),
+            cloud_reality(self._cloud.pid),
         )
 
     def url(self, address: str, port: int) -> str | None:
@@ -124,11 +121,18 @@ class KindCluster(Cluster):
             for machine in machines:
                 if address in machine.addresses or (address == LOOPBACK and machine.role == "control-plane"):
                     return _url_of(machine, port)
+            if balancer := self._cloud.balancer(address):
+                host = balancer.ports.get(f"{port}/tcp")
+                if url := f"http://{LOOPBACK}:{host}" if host else _reached(address, port):
+                    return url
             node_port = self._node_port(address, port)
             if node_port and machines:
                 return _url_of(machines[0], node_port)
-        # What the cloud gave out is an address of the engine's network.
-        return _reached(address, port) if self._cloud.pid is not None else None
+        return None
+
+    def cloud_again(self, progress: Progress) -> None:
+        """Start the cloud again that was switched on and has ended; the lock of the name is held."""
+        self._cloud.restart(progress)
 
     def cloud(self, on: bool, progress: Progress) -> str:
         with kind_lock(self.name):
@@ -136,14 +140,6 @@ class KindCluster(Cluster):
                 pid = self._cloud.start(progress)
                 return f"{PROGRAM} runs as process {pid} and ends with the cluster."
             return f"{PROGRAM} has ended." if self._cloud.stop() else f"{PROGRAM} did not run."
-
-    def _cloud_in_words(self) -> str:
-        if (pid := self._cloud.pid) is not None:
-            return f"{PROGRAM} plays a cloud, as process {pid} of this machine"
-        return (
-            "nobody plays a cloud: EXTERNAL-IP stays <pending> and an Ingress gets no ADDRESS until"
-            " `k8slab cloud on`; a NodePort works without"
-        )
 
     def processes(self) -> tuple[ClusterProcess, ...]:
         with self._engine_named():

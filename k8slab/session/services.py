@@ -19,12 +19,14 @@ class ServiceAddress:
         address: what its load balancer gave it, else its ClusterIP; `None` where it is headless.
         port: its first port.
         proxy_path: path on the API server that reaches it through the service proxy.
+        pending: whether it is a LoadBalancer that nobody has given an address.
     """
 
     name: str
     address: str
     port: int
     proxy_path: str
+    pending: bool = False
 
 
 def find_service(session: Session, target: str) -> ServiceAddress:
@@ -52,7 +54,8 @@ def find_service(session: Session, target: str) -> ServiceAddress:
     address = str(balanced[0].get("ip") or spec.get("clusterIP") or "None")
     port = spec["ports"][0]
     path = f"{KINDS['services'].path(session.namespace, name)}:{port.get('name') or port['port']}/proxy/"
-    return ServiceAddress(name, address, int(port["port"]), path)
+    pending = spec.get("type") == "LoadBalancer" and balanced == [{}]
+    return ServiceAddress(name, address, int(port["port"]), path, pending)
 
 
 def service_url(session: Session, target: str) -> str:
@@ -68,11 +71,13 @@ def service_url(session: Session, target: str) -> str:
             f"`kubectl get endpointslices -n {session.namespace}` shows where they are.",
         )
     url = session.cluster.url(service.address, service.port)
+    pending = "\nIts EXTERNAL-IP is <pending>: nobody has given it one; lab.reality() says who does here."
+    told = pending if service.pending else ""
     if url is None:
         return (
             f"{service.address}:{service.port} is an address inside the cluster. In a terminal:"
             f" {session.cluster.in_terminal()} port-forward -n {session.namespace}"
             f" svc/{service.name} 8080:{service.port},"
-            " then open http://localhost:8080/"
+            f" then open http://localhost:8080/{told}"
         )
-    return f"{url} (in the cluster: {service.address}:{service.port})"
+    return f"{url} (in the cluster: {service.address}:{service.port}){told}"

@@ -342,6 +342,10 @@ def kubectl(state):
         say("node/lab-control-plane\nnode/lab-worker", sys.stdout)
     elif rest == ["get", "nodes", "--output", "json"]:
         say(json.dumps({"items": nodes_of(state)}), sys.stdout)
+    elif rest[:2] == ["get", "apiservice"] and "available" in state:
+        status, reason = state["available"]
+        condition = {"type": "Available", "status": status, "reason": reason}
+        say(json.dumps({"status": {"conditions": [condition]}}), sys.stdout)
     elif rest[:2] == ["get", "services"]:
         say(json.dumps({"items": state.get("services", [])}), sys.stdout)
 

@@ -45,6 +45,15 @@ while :; do sleep 0.05; done
 """
 
 
+KERNEL = """\
+import time
+from k8slab.cluster.kind import open_kind
+from k8slab.progress import SilentProgress
+print(open_kind("lab", 1, False, SilentProgress()).cloud(True, SilentProgress()), flush=True)
+time.sleep(60)
+"""
+
+
 @pytest.fixture
 def cloud(stand_ins: StandIns, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIns]:
     """A played cloud-provider-kind on PATH; whatever of it is left at the end is ended and is a failure."""
@@ -71,6 +80,15 @@ def opened(progress: CollectedProgress | None = None) -> KindCluster:
     return open_kind("lab", 1, False, progress or CollectedProgress())
 
 
+def killed(said: str) -> None:
+    """Kill the cloud of which that was said, and wait until it is gone."""
+    pid = int(said.split("process ")[1].split()[0])
+    os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while ProcessIdentity.of(pid) is not None and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
 def test_it_is_shown_this_cluster_alone_and_ends_with_it(cloud: StandIns) -> None:
     cloud.stranger("theirs")
     cluster = opened()
@@ -91,6 +109,80 @@ def test_it_is_shown_this_cluster_alone_and_ends_with_it(cloud: StandIns) -> Non
     assert not [words for words in asked if "label=io.x-k8s.cloud-provider-kind.cluster" in words]
 
 
+def test_a_killed_kernel_leaves_it_and_the_next_one_ends_it_with_the_cluster(cloud: StandIns) -> None:
+    opened()
+    kernel = subprocess.Popen([sys.executable, "-c", KERNEL], stdout=subprocess.PIPE, text=True)
+    assert kernel.stdout is not None
+    said = kernel.stdout.readline()
+    kernel.kill()
+    kernel.wait()
+    kernel.stdout.close()
+    identity = ProcessIdentity.of(int(said.split("process ")[1].split()[0]))
+    assert identity is not None
+    assert identity.is_alive()
+    cluster = opened()
+    assert cluster.cloud(True, CollectedProgress()) == said.strip()
+    cluster.delete()
+    assert not identity.is_alive()
+
+
+def test_who_opens_the_lab_starts_again_what_was_switched_on_and_was_killed(cloud: StandIns) -> None:
+    cluster = opened()
+    first = cluster.cloud(True, CollectedProgress())
+    killed(first)
+    again = opened().cloud(True, CollectedProgress())
+    assert again != first
+    killed(again)
+    (cloud.folder / "cloud-fails").touch()
+    progress = CollectedProgress()
+    cluster = opened(progress)
+    assert any("does not start again" in line and "any address" in line for line in progress.lines)
+    assert "<pending>" in next(each.sentence for each in cluster.reality() if "Ingress" in each.part)
+    progress = CollectedProgress()
+    opened(progress)
+    assert not any(PROGRAM in line for line in progress.lines), "it is not tried for ever"
+
+
+def test_an_address_that_the_cloud_gave_leads_to_its_balancer(cloud: StandIns) -> None:
+    cluster = opened()
+    spec = {"clusterIP": "10.96.0.7", "ports": [{"port": 80, "nodePort": 30306}]}
+    status = {"loadBalancer": {"ingress": [{"ip": "172.18.0.9"}]}}
+    cloud.change(services=[{"spec": spec, "status": status}])
+    node_port = cluster.url("172.18.0.9", 80)
+    assert node_port is not None
+    state = cloud.state()
+    for owner, address, ports in (
+        ("k8slab-lab", "172.18.0.9", {"80/tcp": 32768}),
+        ("theirs", "172.18.0.8", {"80/tcp": 32769}),
+    ):
+        labels = {"io.x-k8s.cloud-provider-kind.cluster": owner, "io.x-k8s.kind.cluster": ""}
+        state["containers"][("b" if owner == "theirs" else "c") * 64] = {
+            "name": f"kindccm-{owner}", "labels": labels, "ports": ports, "status": "running", "ip": address,
+            "parts": {},
+        }  # fmt: skip
+    cloud.write(state)
+    assert cluster.url("172.18.0.9", 80) == "http://127.0.0.1:32768"
+    assert cluster.url("10.96.0.7", 80) == node_port
+    assert cluster.url("172.18.0.8", 80) is None, "a stranger's"
+
+
+def test_reality_says_what_the_api_says_of_metrics_server(cloud: StandIns) -> None:
+    cluster = opened()
+
+    def sentence() -> str:
+        return next(each.sentence for each in cluster.reality() if each.part == "kubectl top")
+
+    key = "get apiservice"
+    cloud.change(refuse={key: 'Error from server (NotFound): apiservices "x" not found'})
+    assert "no metrics-server" in sentence()
+    cloud.change(refuse={key: "The connection to the server was refused"})
+    assert "does not answer" in sentence()
+    cloud.change(refuse={}, available=("False", "MissingEndpoints"))
+    assert "not serving (MissingEndpoints)" in sentence()
+    cloud.change(available=("True", "Passed"))
+    assert sentence() == "the real metrics-server, which serves"
+
+
 def test_switched_off_it_is_gone_and_can_be_switched_on_again(cloud: StandIns) -> None:
     cluster = opened()
     first = cluster.cloud(True, CollectedProgress())
@@ -103,7 +195,7 @@ def test_switched_off_it_is_gone_and_can_be_switched_on_again(cloud: StandIns) -
 
 def test_one_that_was_killed_leaves_balancers_that_are_removed(cloud: StandIns) -> None:
     cluster = opened()
-    pid = int(cluster.cloud(True, CollectedProgress()).split("process ")[1].split()[0])
+    said = cluster.cloud(True, CollectedProgress())
     state = cloud.state()
     for number, owner in enumerate(("k8slab-lab", "theirs")):
         labels = {"io.x-k8s.cloud-provider-kind.cluster": owner}
@@ -111,10 +203,7 @@ def test_one_that_was_killed_leaves_balancers_that_are_removed(cloud: StandIns) 
             "name": f"kindccm-{owner}", "labels": labels, "ports": {}, "status": "running", "parts": {},
         }  # fmt: skip
     cloud.write(state)
-    os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while ProcessIdentity.of(pid) is not None and time.monotonic() < deadline:
-        time.sleep(0.02)
+    killed(said)
     assert cluster.cloud(False, CollectedProgress()) == f"{PROGRAM} did not run."
     names = [each["name"] for each in cloud.state()["containers"].values()]
     assert "kindccm-theirs" in names
