@@ -6,8 +6,10 @@ is taken for the more dangerous one. kubectl itself still judges everything else
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from k8slab.errors import GuardError
 
@@ -21,6 +23,9 @@ _GET_VERBS = _set(
     " completion kustomize"
 )
 _READ_VERBS = _GET_VERBS | {"diff"}
+_REACHES = re.compile(r"/(proxy|exec|attach|portforward)\b")
+_IN = re.compile(r"/+api/+v1/+namespaces/+([^/?]+)/")
+"""Where `get --raw` leads to a program, and in which namespace."""
 _SUBVERBS_THAT_READ = {
     "auth": {"can-i", "whoami"},
     "rollout": {"status", "history"},
@@ -185,6 +190,11 @@ def understand(arguments: Sequence[str]) -> KubectlRequest:
     if reads or (asks_help and "--" not in arguments):
         endless = words.has("watch", "w", "watch-only") or (verb == "logs" and words.has("follow", "f"))
         gets = verb in _GET_VERBS or verb == "rollout"
+        paths = map(unquote, (*words.values("raw"), *rest)) if words.has("raw") else ()
+        if reached := [path for path in paths if _REACHES.search(path)]:
+            # A GET that a program in the cluster answers, or a node's kubelet: it may do anything.
+            found = tuple(match[1] if (match := _IN.match(path)) else "" for path in reached)
+            return KubectlRequest(verb, False, False, found, endless=endless)
         return KubectlRequest(verb, False, gets, namespaces, endless=endless)
     _refuse_what_reaches_too_far(words, verb)
     types, names = _target(verb, rest, words)
