@@ -138,12 +138,17 @@ def _containers_made(
                 )
             return journal
         except CommandError as error:
-            if "node(s) already exist" in error.output:
-                raise _StrangerError from error
-            if not last and remembered(folder) and any(each in error.output for each in _UNFINISHED):
+            there = "node(s) already exist" in error.output
+            if (
+                not last
+                and remembered(folder)
+                and (there or any(each in error.output for each in _UNFINISHED))
+                and _late_removed(kind, folder, journal.name)
+            ):
                 progress.line("the engine was still busy with an earlier try; its nodes are removed")
-                _late_removed(kind, folder, journal.name)
                 continue
+            if there:
+                raise _StrangerError from error
             if last or not any(words in error.output for words in _TAKEN):
                 raise CommandError(
                     error.argv, error.returncode, error.output, cure_of(error.output)
@@ -154,15 +159,18 @@ def _containers_made(
     raise AssertionError("the last try returns or raises")
 
 
-def _late_removed(kind: Kind, folder: Path, name: str) -> None:
-    """Remove what turns up of earlier tries, until nothing has for a moment."""
+def _late_removed(kind: Kind, folder: Path, name: str) -> bool:
+    """Remove what turns up of earlier tries, until nothing does any more; False if a stranger's is there."""
     deadline = time.monotonic() + LATE_SECONDS
     while time.monotonic() < deadline:
         containers = kind.containers(kind_name(name))
-        if containers and is_ours(kind, folder, KindJournal.read(folder / "journal.json"), containers):
+        if containers:
+            if not is_ours(kind, folder, KindJournal.read(folder / "journal.json"), containers):
+                return False
             kind.delete(kind_name(name), folder / "kubeconfig")
             deadline = time.monotonic() + QUIET_SECONDS
         time.sleep(LATE_PAUSE)
+    return True
 
 
 @contextlib.contextmanager

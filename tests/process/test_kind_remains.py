@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from k8slab.cluster.kind import open_kind
 from k8slab.cluster.kind_cluster import KindCluster
+from k8slab.cluster.kind_command import Kind
 from k8slab.cluster.kind_journal import kind_folder
 from k8slab.cluster.kind_remains import remembered
 from k8slab.errors import ClusterStateError, CommandError
@@ -52,6 +55,21 @@ def test_a_node_that_turns_up_while_the_next_is_made_is_removed_and_the_next_suc
     assert len(opened(progress).nodes()) == 2
     assert any("still busy with an earlier try" in line for line in progress.lines)
     assert not remembered(kind_folder("lab"))
+
+
+def test_a_node_that_turns_up_just_before_the_next_is_made_is_no_stranger(
+    given_up: StandIns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = Kind.create
+
+    def late(self: Kind, *arguments: Any) -> None:
+        if "unfinished" in given_up.state():
+            shown_now(given_up)
+        create(self, *arguments)
+
+    monkeypatch.setattr(Kind, "create", late)
+    assert len(opened().nodes()) == 2
+    assert given_up.verbs("kind").count("create cluster") == 3
 
 
 def test_a_strangers_cluster_is_none_of_it(given_up: StandIns) -> None:
