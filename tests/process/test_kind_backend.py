@@ -364,6 +364,10 @@ def test_whatever_ends_a_create_after_any_of_its_commands_the_next_one_works(sta
         process.wait(30)
         stand_ins.change(hangs_after=None)
         seen = calls[number - 1]
+        if end == signal.SIGINT:
+            # It is whole and stays, with what was not loaded yet; or nothing of it is there.
+            whole = KindJournal.read(kind_folder("lab") / "journal.json")
+            assert bool(stand_ins.clusters()) is bool(whole and whole.containers), seen
         cluster = opened()
         assert cluster.info()["seconds_to_ready"] is not None, seen
         cluster.delete()
