@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from k8slab.cluster.answering import away
+from k8slab.cluster.container_engine import AMBIENT
 from k8slab.cluster.contract import Cluster
 from k8slab.commands import Completed, run
 from k8slab.errors import CommandError
@@ -14,8 +15,6 @@ from k8slab.folders import cache_folder
 from k8slab.kubectl_arguments import understand
 
 _PASSED_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TERM", "TMPDIR", "EDITOR", "KUBE_EDITOR")
-_LEADS_ELSEWHERE = ("KUBECONFIG", "KUBERNETES_", "KUBECTL_", "KUBERC")
-"""Beginnings of names: the ambient kubeconfig, the Pod's own cluster, kubectl's own settings."""
 
 
 def run_kubectl(
@@ -63,7 +62,7 @@ def environment(cluster: Cluster) -> dict[str, str]:
     if cluster.owned:
         kept = {name: os.environ[name] for name in _PASSED_ENVIRONMENT if name in os.environ}
     else:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(_LEADS_ELSEWHERE)}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(AMBIENT)}
     # Aliases and default flags of the user's own (kuberc) could turn a line into another one.
     return kept | {
         "KUBERC": "off",

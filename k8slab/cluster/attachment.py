@@ -42,6 +42,13 @@ class Attachment:
         self._levels: dict[str, str] = {}
         self._lock = threading.Lock()
 
+    def remember(self) -> None:
+        """Note who answers now: another cluster in its place is then noticed at the first change already."""
+        if isinstance(self._cluster, ExistingCluster):
+            self._check_same("kube-system")
+            for namespace in self._cluster.keys.namespaces:
+                self._check_same(namespace)
+
     def check(self, namespace: str) -> None:
         """Make sure, now, that a namespace may be changed.
 

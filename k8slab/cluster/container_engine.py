@@ -35,13 +35,18 @@ CALL_SECONDS = 60.0
 """How long one call of an engine may take that does no more than it says."""
 
 
+AMBIENT = ("KUBECONFIG", "KUBERNETES_", "KUBECTL_", "KUBERC", "KIND_CLUSTER_NAME")
+"""How the variables begin that lead to other clusters: the user's files, and the cluster of the Pod that
+a lab itself may run in, to which a kubectl without a kubeconfig turns."""
+
+
 def environment() -> dict[str, str]:
     """This process's environment without what is the user's own of other clusters, not even for reading.
 
     An image is built without attestations (buildx), whose manifests `ctr images import --all-platforms`, by
     which kind loads it, would have to unpack too.
     """
-    kept = {key: value for key, value in os.environ.items() if key not in ("KUBECONFIG", "KIND_CLUSTER_NAME")}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(AMBIENT)}
     return {**kept, "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
 
 

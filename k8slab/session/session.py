@@ -91,6 +91,7 @@ class Session:
             Whether the namespace is new.
         """
         answer_again(self.guard, progress or SilentProgress())
+        self.guard.remember_cluster()
         labels = {"k8slab.dev/chapter": self.chapter.name}
         created = self.cluster.owned and self.guard.create_namespace(self.namespace, labels)
         self.watch()
