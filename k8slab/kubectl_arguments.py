@@ -23,6 +23,13 @@ _GET_VERBS = _set(
     " completion kustomize"
 )
 _READ_VERBS = _GET_VERBS | {"diff"}
+_CREATED_BY_FLAGS = _set(
+    "clusterrole clusterrolebinding configmap cm cronjob cj deployment deploy ingress ing job namespace ns"
+    " poddisruptionbudget pdb priorityclass pc quota resourcequota role rolebinding secret service svc"
+    " serviceaccount sa token"
+)
+"""Source: kubectl's pkg/cmd/create; for any other word it looks for a program kubectl-create-<word> on PATH
+(pkg/cmd/cmd.go, IsSubcommandPluginAllowed)."""
 _REACHES = re.compile(r"/(proxy|exec|attach|portforward)\b")
 _IN = re.compile(r"/+api/+v1/+namespaces/+([^/?]+)/")
 """Where `get --raw` leads to a program, and in which namespace."""
@@ -197,6 +204,12 @@ def understand(arguments: Sequence[str]) -> KubectlRequest:
             return KubectlRequest(verb, False, False, found, endless=endless)
         return KubectlRequest(verb, False, gets, namespaces, endless=endless)
     _refuse_what_reaches_too_far(words, verb)
+    if verb == "create" and rest and rest[0] not in _CREATED_BY_FLAGS:
+        raise GuardError(
+            f"`create {rest[0]}` is no command of kubectl's own; a plugin on PATH would answer it.",
+            "kubectl creates by flags: configmap, deployment, job, secret, service and others; a Pod with"
+            " `run`, anything with `apply -f`.",
+        )
     types, names = _target(verb, rest, words)
     endless = verb in _INTERACTIVE or words.has("stdin", "i", "tty", "t", "interactive")
     if verb == "cp":

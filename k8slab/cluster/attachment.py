@@ -109,8 +109,13 @@ class Attachment:
     def _check_same(self, namespace: str) -> None:
         try:
             found = self._api.get(KINDS["namespaces"].path(name=namespace))
-        except ApiError:
-            return  # this user may not see it: the uid of the namespace itself has to do
+        except ApiError as error:
+            if error.status in (403, 404):
+                return  # this user may not see it: the uid of the namespace itself has to do
+            raise GuardError(
+                f"Which cluster answers as {self._cluster.name!r} cannot be read: {error.message}",
+                "Nothing was sent. Try again once its API server answers.",
+            ) from error
         self._compare(namespace, str(found["metadata"]["uid"]))
 
     def _compare(self, namespace: str, uid: str) -> None:

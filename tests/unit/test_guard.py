@@ -329,6 +329,8 @@ REFUSED = [
     "delete pods --all --all-namespaces",
     "delete pod x --all_namespaces=true",
     "delete --raw /api/v1/namespaces/kube-system",
+    "create pod x",
+    "create evil",
     "apply -f x.yaml --prune --all",
     "apply -k .",
     "apply -f -",

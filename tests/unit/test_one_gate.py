@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "k8slab"
@@ -45,20 +46,39 @@ def imported(tree: ast.AST) -> set[str]:
     return names
 
 
+SENDS = {"open", "request", "urlopen", "call_api", "request_encode_body", "request_encode_url"}
+CHANGES = {"POST", "PUT", "PATCH", "DELETE"}
+
+
 def writes(tree: ast.AST) -> list[int]:
-    """Lines that send something other than GET: `x.open("POST", ...)`, or a method nobody can read here."""
+    """Lines that send something other than GET, or a method that nobody can read there.
+
+    Also where such a call is only taken hold of (`send = api.open`, `getattr(api, "open")`), for what it is
+    given then cannot be seen, and the generated client's verbs.
+    """
     lines = []
+    called = {id(call.func) for call in calls(tree)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in SENDS - {"open"} and id(node) not in called:
+            lines.append(node.lineno)
+        if isinstance(node, ast.Attribute) and re.match(
+            r"(create|patch|replace|delete|connect)_(namespaced|collection|cluster_custom)", node.attr
+        ):
+            lines.append(node.lineno)
     for call in calls(tree):
-        if not (isinstance(call.func, ast.Attribute) and call.func.attr in ("open", "request", "call_api")):
+        if isinstance(call.func, ast.Name) and call.func.id == "getattr" and len(call.args) > 1:
+            name = call.args[1]
+            if isinstance(name, ast.Constant) and name.value in SENDS:
+                lines.append(call.lineno)
+        if not (isinstance(call.func, ast.Attribute) and call.func.attr in SENDS):
             continue
         if isinstance(call.func.value, ast.Name) and call.func.value.id == "os":
             continue
-        first = call.args[0] if call.args else None
+        named = next((each.value for each in call.keywords if each.arg == "method"), None)
+        first = call.args[0] if call.args else named
         sent = first.value if isinstance(first, ast.Constant) else None
-        api_like = len(call.args) >= 2 and isinstance(call.func, ast.Attribute)
-        if sent in ("POST", "PUT", "PATCH", "DELETE") or (
-            api_like and first is not None and not isinstance(first, ast.Constant)
-        ):
+        api_like = len(call.args) >= 2 or named is not None or call.func.attr != "open"
+        if sent in CHANGES or (api_like and first is not None and not isinstance(first, ast.Constant)):
             lines.append(call.lineno)
     return lines
 
@@ -106,4 +126,11 @@ def test_the_walk_finds_what_it_is_for() -> None:
     assert writes(ast.parse('api.open("POST", "/x")')) == [1]
     assert writes(ast.parse("api.open(method, '/x')")) == [1]
     assert writes(ast.parse('api.open("GET", "/x")')) == []
+    for hidden in (
+        'api.open(method="POST", path="/x")', 'getattr(api, "open")("POST", "/x")', "send = pool.request",
+        'pool.urlopen("POST", "/x")', 'pool.request_encode_body("POST", "/x")',
+        "core.create_namespaced_pod(x)",
+        "core.delete_collection_namespaced_pod(x)", "pool.request(verb)",
+    ):  # fmt: skip
+        assert writes(ast.parse(hidden)) == [1], hidden
     assert writes(ast.parse((PACKAGE / "guard.py").read_text()))
