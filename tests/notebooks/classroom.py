@@ -15,6 +15,7 @@ from k8slab.cluster.contract import Cluster
 from k8slab.commands import run
 
 PAGE = Path(__file__).parents[2] / "docs" / "teaching.md"
+ABOUT_ONESELF = ("authorization.k8s.io", "authentication.k8s.io")
 EXAMPLE = "anna"
 """The learner's name on the page."""
 CONTEXT = "class"
@@ -64,8 +65,8 @@ class Place:
             for line in self.audit.read_text().splitlines()
             if (entry := json.loads(line))["user"]["username"] == self.user
             and entry["verb"] not in ("get", "list", "watch")
-            # A question about one's own rights is sent as an object, and stored nowhere.
-            and (entry.get("objectRef") or {}).get("apiGroup") != "authorization.k8s.io"
+            # A question about oneself and one's rights is sent as an object, and stored nowhere.
+            and (entry.get("objectRef") or {}).get("apiGroup") not in ABOUT_ONESELF
         ]
 
     @property

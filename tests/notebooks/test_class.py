@@ -73,7 +73,10 @@ def lessons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Less
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_solved_a_chapter_is_green_there_and_leaves_nothing(learner: str, lessons: dict[str, Lesson]) -> None:
     lesson = lessons[learner]
-    assert errors(lesson.ran) == []
+    # The Service `kubernetes` is not the learner's to see: the API server says so, in its own words.
+    refused = [text for source, text in errors(lesson.ran) if "-n default" in source]
+    assert all("forbidden" in text for text in refused)
+    assert len(errors(lesson.ran)) == len(refused), errors(lesson.ran)
     assert [said for passed, said in results(lesson.ran).values() if not passed] == []
     assert lesson.place.changes()
     assert lesson.place.outside == []

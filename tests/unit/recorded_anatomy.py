@@ -16,6 +16,8 @@ SCHEDULER, MANAGER, SERVER = "kube-scheduler", "kube-controller-manager", "kube-
 class Cluster(RecordedChapter):
     """Objects that change on command, with times of our own."""
 
+    runtime = "k8slab://1.0"
+
     def __init__(self) -> None:
         super().__init__(NAMESPACE)
         self.restarts: dict[str, int] = {}
@@ -27,7 +29,9 @@ class Cluster(RecordedChapter):
 
     def node(self, name: str, ready: bool = True, taints: list[Obj] | None = None) -> None:
         conditions = [{"type": "Ready", "status": str(ready)}]
-        self.put("Node", name, spec={"taints": taints or []}, status={"conditions": conditions})
+        info = {"containerRuntimeVersion": self.runtime}
+        status = {"conditions": conditions, "nodeInfo": info}
+        self.put("Node", name, spec={"taints": taints or []}, status=status)
 
     def part(self, name: str, running: bool, listed: bool = False) -> None:
         """What the control plane's agent says of a part."""

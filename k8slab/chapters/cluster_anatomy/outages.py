@@ -13,22 +13,32 @@ SCHEDULER = "kube-scheduler"
 CONTROLLER_MANAGER = "kube-controller-manager"
 API_SERVER = "kube-apiserver"
 
+LAG = 4.0
+"""Seconds by which a kubelet may be late to take away the mirror Pod of a program that it has ended.
+
+It does so when it next tidies up, every 2 s (housekeepingPeriod in pkg/kubelet/kubelet.go), and after the
+Pod's end is through. k8slab's own node keeps the Pod and writes down when its program ended.
+"""
+
 
 @dataclass(frozen=True)
 class Outage:
     """A time during which a part of the control plane did not run.
 
-    The agent of the control plane's node looks once a second, so both ends are given at their widest.
+    The agent of the control plane's node looks once a second, and a kubelet tells only some seconds later
+    that a static Pod is gone, so both ends are given at their widest.
 
     Args:
         part: such as `kube-scheduler`.
         start: when it ended, in epoch seconds.
         end: when it ran again; infinity while it does not.
+        seen: when it was seen to be away.
     """
 
     part: str
     start: float
     end: float
+    seen: float
 
     @property
     def lasts(self) -> bool:
@@ -40,8 +50,8 @@ class Outage:
         return self.start <= moment <= self.end
 
     def surely_covers(self, moment: float) -> bool:
-        """The same, where its first second, in which the part may still have been there, does not count."""
-        return self.start + 1.0 < moment <= self.end
+        """The same, where the time before it was seen, in which it may still have been there, is left out."""
+        return self.seen < moment <= self.end
 
     def overlap(self, start: float, end: float) -> float:
         """For how many seconds between two moments the part was away."""
@@ -51,18 +61,19 @@ class Outage:
 def outages(evidence: Evidence, part: str) -> list[Outage]:
     """The times since the last reset during which a part was away, oldest first."""
     found: list[Outage] = []
-    began: float | None = None
+    began: tuple[float, float] | None = None
     for change in evidence.timeline.changes(kind="Pod"):
         if component_of(change.object) != part:
             continue
         ended = _ended(change.after)
         if ended is not None and began is None:
-            began = min(ended or change.moment, change.moment)
+            told = ended or (change.moment if change.after is not None else change.moment - LAG)
+            began = (min(told, change.moment), change.moment)
         elif ended is None and began is not None:
-            found.append(Outage(part, began, change.moment))
+            found.append(Outage(part, began[0], change.moment, began[1]))
             began = None
     if began is not None:
-        found.append(Outage(part, began, float("inf")))
+        found.append(Outage(part, began[0], float("inf"), began[1]))
     return [each for each in found if each.end >= evidence.since]
 
 
@@ -118,7 +129,10 @@ def _ended(pod: Object | None) -> float | None:
     """When the program of a mirror Pod ended: 0 if nobody says when, None while it runs."""
     if pod is None:
         return 0.0
-    for status in pod.get("status", {}).get("containerStatuses") or ():
+    statuses = pod.get("status", {}).get("containerStatuses") or ()
+    if not statuses and pod.get("status", {}).get("phase") in (None, "Pending"):
+        return 0.0  # a kubelet makes a static Pod's picture first and starts its container then
+    for status in statuses:
         state = status.get("state") or {}
         if "running" not in state:
             return epoch((state.get("terminated") or {}).get("finishedAt")) or 0.0

@@ -90,7 +90,7 @@ def _placed(evidence: Evidence, pod: Object, life: Life, outage: Outage) -> Chec
             f"chosen names the node {life.node}, and nobody has that name: no kubelet feels called. There"
             f" are: {known}. Which of them shall it be?"
         )
-    if life.started is None and life.node in _tainted(evidence):
+    if life.started is None and life.node in _tainted(evidence) and _is_played(evidence, life.node):
         return seen(
             f"chosen belongs to {life.node}, taint or not: only the scheduler looks at that. A real kubelet"
             " would start it, but k8slab's control-plane node runs no Pods. Delete it: which worker shall it"
@@ -117,6 +117,13 @@ def _placed(evidence: Evidence, pod: Object, life: Life, outage: Outage) -> Chec
     )
 
 
+def _is_played(evidence: Evidence, node: str) -> bool:
+    """Whether k8slab plays a node's kubelet; a real one starts Pods on a control-plane node too."""
+    found = evidence.named("Node", node) or {}
+    info = found.get("status", {}).get("nodeInfo") or {}
+    return str(info.get("containerRuntimeVersion", "")).startswith("k8slab:")
+
+
 def _tainted(evidence: Evidence) -> set[str]:
     return {
         str(each["metadata"]["name"])
@@ -140,15 +147,14 @@ OWN_CHOICE = Exercise(
         ' yaml")` shows it.',
         "The field is nodeName, beside containers. A Pod that exists keeps what it has: delete chosen before"
         " you make it anew.",
-        'lab.components["kube-scheduler"].stop(), then the YAML below with nodeName: worker-3 under'
-        " spec, then .start().",
+        'lab.components["kube-scheduler"].stop(), then the YAML below with nodeName: and the name of a'
+        ' worker under spec, as lab.kubectl("get nodes") has it; once it runs, .start().',
     ),
     solution=(
-        'lab.components["kube-scheduler"].stop()',
-        'lab.kubectl("wait pod -l component=kube-scheduler -n kube-system'
-        ' --for=condition=Ready=false --timeout=30s").wait(30)',
-        "lab.kubectl('run chosen --image=k8slab/demo:1"
-        ' --overrides=\\\'{"spec": {"nodeName": "worker-3"}}\\\'\').wait(30)',
+        "import json, time",
+        'lab.components["kube-scheduler"].stop(); time.sleep(2)',
+        'where = json.dumps({"spec": {"nodeName": lab.pods("hello")[0].node}})',
+        "lab.kubectl(f\"run chosen --image=k8slab/demo:1 --overrides='{where}'\").wait(30)",
         'lab.kubectl("wait pod/chosen --for=condition=Ready --timeout=60s").wait(60)',
         'lab.components["kube-scheduler"].start()',
     ),

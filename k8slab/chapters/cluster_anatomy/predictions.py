@@ -15,7 +15,7 @@ from k8slab.chapters.cluster_anatomy.outages import (
 from k8slab.chapters.evidence import Evidence
 from k8slab.chapters.predictions import Choice, Prediction, Question
 from k8slab.graph.components import component_of
-from k8slab.mirror.changes import Object
+from k8slab.mirror.changes import Object, epoch
 from k8slab.mirror.lives import is_ready, restarts_of
 
 LOOK_AFTER = 3.0
@@ -56,9 +56,10 @@ def no_api_server(evidence: Evidence, asked: float) -> Mapping[str, str] | None:
     """What became of the chapter's Pods while the API server was away since `asked`."""
     back = None
     for change in evidence.timeline.changes(since=asked, kind="Pod"):
-        if component_of(change.object) != API_SERVER or change.before is None or change.after is None:
+        if component_of(change.object) != API_SERVER or change.after is None:
             continue
-        if restarts_of(change.after) > restarts_of(change.before):
+        more = change.before is not None and restarts_of(change.after) > restarts_of(change.before)
+        if more or _started(change.after) > asked:
             back = change.moment
     if back is None or evidence.now < back + 1.0:
         return None
@@ -89,6 +90,13 @@ def silent_node(evidence: Evidence, asked: float) -> Mapping[str, str] | None:
         soon = change.moment - asked < AT_ONCE
         return {"when": "at-once" if soon else "later", "pods": "gone" if gone else "there"}
     return None
+
+
+def _started(pod: Object) -> float:
+    """When its program was started last; a static Pod that was made anew counts no restart."""
+    statuses = pod.get("status", {}).get("containerStatuses") or ()
+    running = [(each.get("state") or {}).get("running") or {} for each in statuses]
+    return max((epoch(each.get("startedAt")) or 0.0 for each in running), default=0.0)
 
 
 def _ready(node: Object) -> bool:
