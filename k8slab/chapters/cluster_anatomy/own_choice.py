@@ -151,8 +151,7 @@ OWN_CHOICE = Exercise(
         ' worker under spec, as lab.kubectl("get nodes") has it; once it runs, .start().',
     ),
     solution=(
-        "import json, time",
-        'lab.components["kube-scheduler"].stop(); time.sleep(2)',
+        'import json, time; lab.components["kube-scheduler"].stop(); time.sleep(2)',
         'where = json.dumps({"spec": {"nodeName": lab.pods("hello")[0].node}})',
         "lab.kubectl(f\"run chosen --image=k8slab/demo:1 --overrides='{where}'\").wait(30)",
         'lab.kubectl("wait pod/chosen --for=condition=Ready --timeout=60s").wait(60)',
