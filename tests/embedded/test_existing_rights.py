@@ -88,7 +88,9 @@ def test_with_few_rights_a_chapter_says_what_is_missing_and_runs_with_the_rest(
 
     lab.apply("web.yaml").wait(60)
     until(lambda: [pod.ready for pod in lab.pods("app=web")] == ["1/1"] * 3, "3 ready Pods")
-    scene = lab._views._source().scene()
+    source = lab._views._source()
+    until(lambda: len(source.scene()["pods"]) == 3 and source.scene()["nodes"], "the mirror to follow")
+    scene = source.scene()
     nodes = {each["name"]: each["status"] for each in scene["nodes"].values()}
     assert nodes and set(nodes.values()) == {"state not to be seen"}
     assert set(nodes) <= {"worker-1", "worker-2", "worker-3"}
