@@ -14,7 +14,7 @@ Ability = Literal["components", "machines", "etcd"]
 
 ABILITIES: Mapping[str, frozenset[Ability]] = {
     "embedded": frozenset({"components", "machines", "etcd"}),
-    "kind": frozenset({"components", "machines"}),
+    "kind": frozenset({"components", "machines", "etcd"}),
     "existing": frozenset(),
 }
 """What each backend lets a learner do."""
