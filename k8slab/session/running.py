@@ -145,5 +145,15 @@ def run_for_a_while(words: Sequence[str], work: Callable[[], Completed]) -> Runn
     return running
 
 
+def let_apply_end(seconds: float = PATIENCE) -> None:
+    """Wait for manifests that are still being applied, before what they make is looked up.
+
+    Args:
+        seconds: the longest wait.
+    """
+    if _applying is not None:
+        _applying.let_end(seconds)
+
+
 _applying: Running | None = None
 """Manifests that are still being applied, the latest."""

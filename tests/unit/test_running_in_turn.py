@@ -9,7 +9,7 @@ import pytest
 from k8slab.commands import Completed
 from k8slab.errors import LabError
 from k8slab.session import running
-from k8slab.session.running import run_for_a_while
+from k8slab.session.running import let_apply_end, run_for_a_while
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +40,22 @@ def test_a_line_waits_for_the_manifests_before_it_and_holds_no_cell() -> None:
     assert told == ["apply", "get"]
     third = run_for_a_while(["get", "x"], get)
     assert third.wait(5)
+
+
+def test_what_looks_for_an_object_waits_for_the_manifests_and_not_for_ever() -> None:
+    gate = threading.Event()
+
+    def apply() -> Completed:
+        gate.wait(5)
+        return Completed(("kubectl",), 0, "created", "")
+
+    let_apply_end(0.01)
+    first = run_for_a_while(["apply", "-f", "x"], apply)
+    let_apply_end(0.01)
+    assert not first.ended
+    gate.set()
+    let_apply_end(5)
+    assert first.ended
 
 
 def test_manifests_that_fail_hold_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
