@@ -150,6 +150,8 @@ class KindCloud:
             left = self._kind.engine.call("ps", "--all", "--quiet", "--filter", self._label()).stdout.split()
             if left:
                 self._kind.engine.call("rm", "--force", *left)
+        # Asked how it ended, a child that has ended is gone for the operating system too.
+        _started[:] = [each for each in _started if each.exit_code is None]
         self._forget()
         return identity is not None
 
