@@ -7,20 +7,20 @@ version written by the linker.
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import time
 from pathlib import Path
 
 from k8slab.cluster.components.disk import MB, require_space
+from k8slab.cluster.components.go_module import build_environment
 from k8slab.cluster.components.programs import PROGRAMS, RefusedError
 from k8slab.cluster.components.release import Release
 from k8slab.cluster.components.toolchain import Go, cache_settings, find_go, install_go
 from k8slab.cluster.components.verify import stated_versions
 from k8slab.commands import run
 from k8slab.errors import LabError, last_lines
-from k8slab.processes import CLUSTER_VARIABLE, Child
+from k8slab.processes import Child
 from k8slab.progress import Progress, Step
 
 SPACE = 1000 * MB
@@ -74,7 +74,7 @@ def build(release: Release, staging: Path, private: Path, progress: Progress) ->
     toolchain = private / "toolchain"
     go = find_go(toolchain) or install_go(release, toolchain, progress)
     caches = cache_settings(go, private)
-    environment = _environment(go, caches, staging)
+    environment = build_environment(go, caches, staging)
     _require_cache_space(go, environment, release)
     for file in ("go.mod", "go.sum"):
         shutil.copyfile(source / file, staging / file)
@@ -84,23 +84,6 @@ def build(release: Release, staging: Path, private: Path, progress: Progress) ->
             _build_one(go, release, name, staging, environment, step)
     shutil.rmtree(private, ignore_errors=True)
     return f"built from the Go module proxy with {go.version}"
-
-
-def _environment(go: Go, caches: dict[str, str], staging: Path) -> dict[str, str]:
-    environment = {key: value for key, value in os.environ.items() if key not in ("GOOS", "GOARCH", "GOBIN")}
-    temporary = staging / "tmp"
-    temporary.mkdir()
-    flags = caches.get("GOFLAGS", "")
-    environment |= caches | {
-        "CGO_ENABLED": "0",
-        "GOFLAGS": f"-mod=readonly -buildvcs=false {flags}".strip(),
-        "GOWORK": "off",
-        "GOTMPDIR": str(temporary),
-        CLUSTER_VARIABLE: staging.name,
-    }
-    if go.root is not None:
-        environment["GOROOT"] = str(go.root)
-    return environment
 
 
 def _require_cache_space(go: Go, environment: dict[str, str], release: Release) -> None:

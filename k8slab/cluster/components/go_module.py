@@ -52,7 +52,7 @@ def build_module(
         flags = " ".join(["-s -w", *(f"-X {name}={value}" for name, value in linked.items())])
         words = [str(go.program), "build", "-C", str(staging), "-trimpath", "-ldflags", flags]
         command = [*words, "-o", str(staging / program), package]
-        child = Child("go", command, _environment(go, private, staging), log)
+        child = Child("go", command, build_environment(go, cache_settings(go, private), staging), log)
         started = time.monotonic()
         try:
             while not child.wait(0.5):
@@ -70,12 +70,19 @@ def build_module(
     return f"built from the Go module proxy with {go.version}"
 
 
-def _environment(go: Go, private: Path, staging: Path) -> dict[str, str]:
-    caches = cache_settings(go, private)
+def build_environment(go: Go, caches: Mapping[str, str], staging: Path) -> dict[str, str]:
+    """The whole environment of Go for one build.
+
+    Args:
+        go: the toolchain.
+        caches: where it keeps modules and packages; see `cache_settings`.
+        staging: where it builds; the folder's name marks its processes.
+    """
     temporary = staging / "tmp"
     temporary.mkdir()
     environment = {key: value for key, value in os.environ.items() if key not in ("GOOS", "GOARCH", "GOBIN")}
-    environment |= caches | {
+    environment |= {
+        **caches,
         "CGO_ENABLED": "0",
         "GOFLAGS": f"-mod=readonly -buildvcs=false {caches.get('GOFLAGS', '')}".strip(),
         "GOWORK": "off",
