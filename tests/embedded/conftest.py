@@ -6,6 +6,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -15,6 +16,7 @@ from k8slab.cluster.embedded import EmbeddedCluster
 from k8slab.commands import run
 from k8slab.errors import CommandError
 from k8slab.folders import ClusterFolder
+from tests.embedded.recording_proxy import RecordingProxy
 from tests.embedded_clusters import EmbeddedClusters, isolated_as
 
 __all__ = ["RunningCluster", "cluster", "isolated_as", "namespace", "until"]
@@ -82,3 +84,10 @@ def namespace(cluster: RunningCluster, request: pytest.FixtureRequest) -> Iterat
     )
     yield name
     cluster.kubectl(f"delete namespace {name} --wait=false")
+
+
+@pytest.fixture
+def proxy(cluster: RunningCluster, tmp_path: Path) -> Iterator[RecordingProxy]:
+    """The cluster as a stranger's: a proxy in front of it that writes every request down."""
+    with RecordingProxy(cluster.cluster.kubeconfig, tmp_path) as recording:
+        yield recording

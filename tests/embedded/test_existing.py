@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -13,12 +12,6 @@ from tests.embedded.conftest import RunningCluster, until
 from tests.embedded.recording_proxy import RecordingProxy
 
 CHAPTER = "03-replicasets"
-
-
-@pytest.fixture
-def proxy(cluster: RunningCluster, tmp_path: Path) -> Iterator[RecordingProxy]:
-    with RecordingProxy(cluster.cluster.kubeconfig, tmp_path) as recording:
-        yield recording
 
 
 @pytest.fixture

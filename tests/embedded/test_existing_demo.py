@@ -30,12 +30,6 @@ def sandbox(cluster: RunningCluster, namespace: str) -> str:
     return namespace
 
 
-@pytest.fixture
-def proxy(cluster: RunningCluster, tmp_path: Path) -> Iterator[RecordingProxy]:
-    with RecordingProxy(cluster.cluster.kubeconfig, tmp_path) as recording:
-        yield recording
-
-
 def attach(chapter: str, proxy: RecordingProxy, namespace: str) -> Lab:
     return Lab.open(
         chapter,

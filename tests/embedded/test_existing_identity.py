@@ -29,12 +29,6 @@ spec: {terminationGracePeriodSeconds: 0, containers: [{name: demo, image: "k8sla
 
 
 @pytest.fixture
-def proxy(cluster: RunningCluster, tmp_path: Path) -> Iterator[RecordingProxy]:
-    with RecordingProxy(cluster.cluster.kubeconfig, tmp_path) as recording:
-        yield recording
-
-
-@pytest.fixture
 def sandbox(cluster: RunningCluster, namespace: str) -> str:
     cluster.kubectl(f"label namespace {namespace} k8slab.dev/sandbox=true")
     return namespace

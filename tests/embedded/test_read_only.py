@@ -95,12 +95,6 @@ READS = ("get pods", "get nodes -o wide", "describe pod {pod}", "logs {pod}", "e
 
 
 @pytest.fixture
-def proxy(cluster: RunningCluster, tmp_path: Path) -> Iterator[RecordingProxy]:
-    with RecordingProxy(cluster.cluster.kubeconfig, tmp_path) as recording:
-        yield recording
-
-
-@pytest.fixture
 def pods_of_theirs(cluster: RunningCluster, namespace: str) -> str:
     """A namespace with what chapter 03 makes, made by its owner."""
     cluster.kubectl(f"label namespace {namespace} k8slab.dev/sandbox=true")
