@@ -58,6 +58,12 @@ def ready(folder: ClusterFolder, app: str) -> set[str]:
     }
 
 
+def reported(folder: ClusterFolder, name: str) -> int:
+    """How many ready Pods a Deployment says it has."""
+    found, _ = Api(folder.kubeconfig("admin")).list("deployments", NAME, fields=f"metadata.name={name}")
+    return sum(deployment["status"].get("readyReplicas", 0) for deployment in found)
+
+
 def test_the_practice_pod_comes_back_and_twenty_are_twenty_everywhere(
     open_notebook: Callable[..., Notebook], folder: ClusterFolder
 ) -> None:
@@ -74,6 +80,8 @@ def test_the_practice_pod_comes_back_and_twenty_are_twenty_everywhere(
 
     notebook.run(3)
     until(lambda: len(ready(folder, "twenty")) == 20, "twenty ready Pods", 90)
+    # The Deployment's own count comes later than its Pods' states, and the cell asks once.
+    until(lambda: reported(folder, "twenty") == 20, "the Deployment's count of twenty", 60)
     notebook.run(4)
     until(lambda: "20/20" in notebook.output(4), "kubectl's word")
     notebook.run(5)

@@ -184,7 +184,9 @@ def test_web_servers_serve_what_a_pod_gives_them(kubectl: Callable[..., str]) ->
 
 
 @pytest.mark.needs("images of the kit")
-def test_a_stand_in_says_so_wherever_it_can(cluster: ClusterUnderTest, kubectl: Callable[..., str]) -> None:
+def test_a_stand_in_says_so_wherever_it_can(
+    cluster: ClusterUnderTest, namespace: str, kubectl: Callable[..., str]
+) -> None:
     """It is one at the plain level always, and at the sandboxed one where the host has no nginx."""
     kubectl("create deployment web --image=nginx:1.29")
     kubectl("expose deployment web --port=80")
@@ -196,9 +198,15 @@ def test_a_stand_in_says_so_wherever_it_can(cluster: ClusterUnderTest, kubectl: 
         return
     assert status["image"] == "k8slab.dev/stand-in/nginx:1.29"
     assert any(reason == "StandIn" and "Stand-in" in text for reason, text in events(kubectl, name))
-    page = kubectl(f"exec {name} -- sh -c 'wget -S -qO- http://web/ 2>&1'")
-    assert "Server: k8slab-stand-in" in page
-    assert "nginx/" not in page
+
+    def page() -> str:
+        """What the Service answers; none where the node has not heard of its endpoints yet."""
+        done = cluster.run(f"-n {namespace} exec {name} -- sh -c 'wget -S -qO- http://web/ 2>&1'")
+        return done.stdout if done.returncode == 0 else ""
+
+    seen = until(page, "a page from the Service")
+    assert "Server: k8slab-stand-in" in seen
+    assert "nginx/" not in seen
 
 
 @pytest.mark.needs("images of the kit")
