@@ -24,7 +24,7 @@ def contexts(
 ) -> None:
     """List the contexts of a kubeconfig and the product behind each; only reads."""
     from k8slab.answers import Table
-    from k8slab.cluster.contexts import Context, read_contexts, user_kubeconfig
+    from k8slab.cluster.contexts import Context, context_names, read_contexts, user_kubeconfig
     from k8slab.cluster.existing import look_at
     from k8slab.errors import LabError
 
@@ -37,10 +37,11 @@ def contexts(
         try:
             version, name = look_at(source, each.name, ANSWER_SECONDS)
         except LabError as error:
-            return f"does not answer: {error.message}"[:100]
+            return error.message[:160]
         return f"{name}, Kubernetes {version}"
 
-    if not found:
+    names = context_names(source)
+    if not names:
         print(f"{source} has no context.")
         return
     with ThreadPoolExecutor(max_workers=8) as pool:
@@ -48,6 +49,10 @@ def contexts(
     rows = tuple(
         (each.name, each.server, each.namespace, each.credential, what)
         for each, what in zip(found, products, strict=True)
+    ) + tuple(
+        (name, "", "", "", "its cluster or its user is not in this file")
+        for name in names
+        if name not in {each.name for each in found}
     )
     print(Table(("CONTEXT", "SERVER", "NAMESPACE", "PROVES ITSELF BY", "WHAT IT IS"), rows))
     print("Open one with Lab.open('03-replicasets', backend='existing', context='NAME'): it is only read.")

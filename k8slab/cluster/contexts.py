@@ -19,6 +19,11 @@ from k8slab.folders import write_private
 LARGEST = 1024 * 1024
 """Bytes of a kubeconfig that are read; the files of large companies stay far below."""
 
+_ANOTHER = (
+    "Name another file with kubeconfig=... in Lab.open or --kubeconfig of k8slab contexts; "
+    "KUBECONFIG is not looked at."
+)
+
 _PATHS = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
 
 
@@ -44,6 +49,15 @@ class Context:
 def user_kubeconfig() -> Path:
     """Where kubectl keeps the user's contexts."""
     return Path.home() / ".kube" / "config"
+
+
+def context_names(kubeconfig: Path) -> tuple[str, ...]:
+    """The names of all contexts of a file, also of those that name a cluster or a user that is not there.
+
+    Raises:
+        ClusterStateError: as `read_contexts`.
+    """
+    return tuple(str(entry["name"]) for entry in _entries(_content(kubeconfig), "contexts"))
 
 
 def read_contexts(kubeconfig: Path) -> tuple[Context, ...]:
@@ -73,7 +87,7 @@ def find_context(kubeconfig: Path, name: str) -> Context:
     there = ", ".join(each.name for each in known) or "none"
     raise ClusterStateError(
         f"{kubeconfig} has no context {name!r} that names a cluster and a user; it has: {there}.",
-        "Name one of these, or another file with kubeconfig=... (KUBECONFIG is not looked at).",
+        f"Name one of these. {_ANOTHER}",
     )
 
 
@@ -111,18 +125,28 @@ def _content(kubeconfig: Path) -> dict[str, Any]:
     try:
         with kubeconfig.open("rb") as file:
             data = file.read(LARGEST + 1)
+    except FileNotFoundError as error:
+        raise ClusterStateError(f"There is no kubeconfig {kubeconfig}.", _ANOTHER) from error
     except OSError as error:
         raise ClusterStateError(
-            f"The kubeconfig {kubeconfig} cannot be read: {error.strerror}.",
-            "Name the file with kubeconfig=...; KUBECONFIG is not looked at.",
+            f"The kubeconfig {kubeconfig} cannot be read: {error.strerror}.", _ANOTHER
         ) from error
     try:
         content = yaml.safe_load(data) if len(data) <= LARGEST else None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ClusterStateError(f"{kubeconfig} does not parse: {error}.", "Correct it first.") from error
+        raise ClusterStateError(
+            f"{kubeconfig} does not parse: {_fault(error)}.", "Correct it first."
+        ) from error
     if not isinstance(content, dict):
-        raise ClusterStateError(f"{kubeconfig} is no kubeconfig.", "Name another file with kubeconfig=...")
+        raise ClusterStateError(f"{kubeconfig} is no kubeconfig.", _ANOTHER)
     return content
+
+
+def _fault(error: Exception) -> str:
+    """What a parser found, in one line, with the place where it tells it."""
+    mark = getattr(error, "problem_mark", None)
+    said = str(getattr(error, "problem", None) or error)
+    return " ".join(said.split()) + (f" in line {mark.line + 1}" if mark is not None else "")
 
 
 def _entries(content: dict[str, Any], section: str) -> list[dict[str, Any]]:

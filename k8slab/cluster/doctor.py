@@ -29,7 +29,7 @@ State = Literal["ok", "warn", "bad"]
 MARKS: dict[State, str] = {"ok": "ok  ", "warn": "note", "bad": "BAD "}
 
 OLDEST_PYTHON = (3, 11)
-MEMORY = 1_000_000_000
+MEMORY = 1 << 30
 """Bytes that a session with three nodes and ten Pods may take."""
 
 DISK = 1 << 30
@@ -158,13 +158,13 @@ def _isolation() -> Finding:
 
 def _memory() -> Finding:
     free = free_memory()
-    seen = f"{free / 1e9:.1f} GB"
+    seen = f"{free / (1 << 30):.1f} GiB"
     if free < MEMORY:
         return Finding(
             "free memory",
             "warn",
             seen,
-            f"A session takes up to {MEMORY / 1e9:.0f} GB: close other programs or other notebooks' kernels.",
+            f"A session takes up to {MEMORY >> 30} GiB: close other programs or other notebooks' kernels.",
         )
     return Finding("free memory", "ok", seen)
 

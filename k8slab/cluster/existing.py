@@ -198,8 +198,10 @@ def ask(api: Api, context: str, seconds: float = 10.0) -> tuple[str, str]:
         version = str(response.json().get("gitVersion", ""))
         return version, product_of(version, nodes_of(api, limit=5))
     except (ApiError, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        barred = isinstance(error, ApiError) and error.status in (401, 403)
+        what = "does not let this user in" if barred else "does not answer"
         raise ClusterStateError(
-            f"The cluster of the context {context!r} does not answer: {_short(error)}.",
+            f"The cluster of the context {context!r} {what}: {_seen(error)}.",
             f"Try it with `kubectl --context {shlex.quote(context)} version`.",
         ) from error
 
@@ -232,6 +234,13 @@ def _folder(source: Path, context: str) -> Path:
     return state_folder() / "existing" / digest
 
 
-def _short(error: Exception) -> str:
-    text = error.message if isinstance(error, LabError) else str(error)
-    return " ".join(text.split())[:300]
+def _seen(error: Exception) -> str:
+    """What the server or the operating system said, without the words of the libraries between."""
+    cause = error.__cause__
+    if isinstance(error, LabError):
+        text = error.message
+    elif isinstance(cause, OSError) and cause.strerror:
+        text = cause.strerror
+    else:
+        text = str(error).rpartition("): ")[2]
+    return " ".join(text.split()).rstrip(".")[:300]

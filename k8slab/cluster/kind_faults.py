@@ -19,7 +19,7 @@ from k8slab.cluster.components.disk import existing_folder
 from k8slab.cluster.container_engine import PROVIDER_VARIABLE, Engine
 from k8slab.errors import LabError
 
-MEMORY = 3_000_000_000
+MEMORY = 3 << 30
 """Bytes an engine should have: four nodes took 1.6 GiB when idle, and the Pods come on top."""
 
 DISK = 6 << 30
@@ -254,8 +254,8 @@ def _room_faults(engine: Engine, facts: EngineFacts) -> Iterator[Fault]:
     if 0 < facts.memory < MEMORY:
         yield Fault(
             "engine's memory",
-            f"{facts.memory / 1e9:.1f} GB",
-            f"Give it {MEMORY / 1e9:.0f} GB or more (Docker Desktop: Settings, Resources), or ask for fewer"
+            f"{facts.memory / (1 << 30):.1f} GiB",
+            f"Give it {MEMORY >> 30} GiB or more (Docker Desktop: Settings, Resources), or ask for fewer"
             " nodes: `k8slab up --nodes 1`.",
         )
     root = Path(facts.root)

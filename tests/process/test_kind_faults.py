@@ -71,7 +71,7 @@ def test_no_engine(stand_ins: StandIns) -> None:
         ({"CgroupVersion": "1", "SecurityOptions": ROOTLESS}, "rootless engine", "unified_cgroup", True),
         ({"SecurityOptions": ROOTLESS, "CgroupDriver": "none"}, "rootless engine", "Delegate=yes", True),
         ({"SecurityOptions": ROOTLESS, "PidsLimit": False}, "rootless engine", "Delegate=yes", True),
-        ({"MemTotal": 2_000_000_000}, "engine's memory", "Give it 3 GB", False),
+        ({"MemTotal": 2_000_000_000}, "engine's memory", "Give it 3 GiB", False),
         ({"ServerVersion": "19.03.1"}, "engine's age", "Update docker to 20.10", True),
         ({"DockerRootDir": "/var/snap/docker/common"}, "snap", "TMPDIR", False),
     ],

@@ -100,8 +100,8 @@ def test_refusal_of_one_check_does_not_stop_the_others(monkeypatch: pytest.Monke
 
 
 def test_little_memory_and_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "free_memory", lambda: 900_000_000)
-    assert finding("free memory").state == "warn" and finding("free memory").seen == "0.9 GB"
+    monkeypatch.setattr(doctor, "free_memory", lambda: 900 << 20)
+    assert finding("free memory").state == "warn" and finding("free memory").seen == "0.9 GiB"
     usage = shutil.disk_usage(tmp_path)._replace(free=1 << 29)
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
     found = finding("free disk for clusters")
