@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
+from k8slab.cluster.components.fetched import exit_code
 from k8slab.cluster.components.programs import RefusedError
 from k8slab.cluster.components.release import load_release
 from k8slab.cluster.components.single import Program, Source, find_single, locate_single
@@ -69,4 +71,4 @@ def _source() -> Source:
 
 
 if __name__ == "__main__":
-    locate_kind(TextProgress())
+    sys.exit(exit_code(lambda: locate_kind(TextProgress())))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -44,6 +47,37 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand
     monkeypatch.setattr(kind_faults, "_capabilities_of", lambda name: None)
     yield made
     assert not (tmp_path / "of-the-user").exists()
+
+
+@pytest.fixture
+def end_create(stand_ins: StandIns) -> Iterator[Callable[[int], str]]:
+    """Starts a create of the kind cluster `lab` in a process of its own and ends it where it hangs.
+
+    What hangs is asked for in the state of the stand-ins beforehand, and taken back by the test. The call
+    takes the signal and returns what the process said on standard error.
+    """
+    code = (
+        "from k8slab.cluster.kind import open_kind\nfrom k8slab.progress import SilentProgress\n"
+        "open_kind('lab', 1, False, SilentProgress())"
+    )
+    started: list[subprocess.Popen[str]] = []
+
+    def end(number: int) -> str:
+        hangs = stand_ins.folder / "hangs"
+        hangs.unlink(missing_ok=True)
+        process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+        started.append(process)
+        deadline = time.monotonic() + 60
+        while not hangs.exists() and process.poll() is None:
+            assert time.monotonic() < deadline, "the create never came to where it hangs"
+            time.sleep(0.02)
+        process.send_signal(number)
+        return process.communicate(timeout=60)[1]
+
+    yield end
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def no_go(*arguments: object) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
-import time
+from collections.abc import Callable
 
 import pytest
 
@@ -69,20 +67,13 @@ def test_a_node_that_registers_late_is_waited_for(stand_ins: StandIns) -> None:
 
 
 @pytest.mark.parametrize(("number", "step"), [(signal.SIGINT, 1), (signal.SIGINT, 4), (signal.SIGKILL, 3)])
-def test_whatever_ends_a_create_the_next_one_works(stand_ins: StandIns, number: int, step: int) -> None:
+def test_whatever_ends_a_create_the_next_one_works(
+    stand_ins: StandIns, end_create: Callable[[int], str], number: int, step: int
+) -> None:
     stand_ins.change(hangs_at=step)
-    code = (
-        "from k8slab.cluster.kind import open_kind\nfrom k8slab.progress import SilentProgress\n"
-        "open_kind('lab', 1, False, SilentProgress())"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 30
-    while not (stand_ins.folder / "hangs").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=30)
+    errors = end_create(number)
     if number == signal.SIGINT:
-        assert b"KeyboardInterrupt" in errors
+        assert "KeyboardInterrupt" in errors
         assert stand_ins.clusters() == {}
         assert not kind_folder("lab").exists()
     else:
@@ -94,27 +85,18 @@ def test_whatever_ends_a_create_the_next_one_works(stand_ins: StandIns, number: 
     assert not cluster.kubeconfig.with_name("kubeconfig.lock").exists()
 
 
-def test_whatever_ends_a_create_after_any_of_its_commands_the_next_one_works(stand_ins: StandIns) -> None:
+def test_whatever_ends_a_create_after_any_of_its_commands_the_next_one_works(
+    stand_ins: StandIns, end_create: Callable[[int], str]
+) -> None:
     opened().delete()
     calls = (stand_ins.folder / "calls.jsonl").read_text().splitlines()
     opening = next(i for i, line in enumerate(calls) if '"delete", "cluster"' in line)
     # Interrupted and killed by turns, over the whole of a create.
     for turn, number in enumerate(range(2, opening + 1, max(1, opening // 7))):
         (stand_ins.folder / "calls.jsonl").unlink()
-        (stand_ins.folder / "hangs").unlink(missing_ok=True)
         stand_ins.change(hangs_after=number)
         end = (signal.SIGINT, signal.SIGKILL)[turn % 2]
-        code = (
-            "from k8slab.cluster.kind import open_kind\nfrom k8slab.progress import SilentProgress\n"
-            "open_kind('lab', 1, False, SilentProgress())"
-        )
-        process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 30
-        while not (stand_ins.folder / "hangs").exists() and process.poll() is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        process.send_signal(end)
-        process.wait(30)
+        end_create(end)
         stand_ins.change(hangs_after=None)
         seen = calls[number - 1]
         if end == signal.SIGINT:

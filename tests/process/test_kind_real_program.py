@@ -9,9 +9,7 @@ from __future__ import annotations
 import json
 import re
 import signal
-import subprocess
-import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -123,18 +121,11 @@ def test_a_lock_that_a_killed_one_left_is_no_obstacle(stand_ins: StandIns, tmp_p
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_what_a_killed_one_left_is_cleared_by_the_next(stand_ins: StandIns, number: int) -> None:
+def test_what_a_killed_one_left_is_cleared_by_the_next(
+    stand_ins: StandIns, end_create: Callable[[int], str], number: int
+) -> None:
     stand_ins.change(slow_start=60)
-    code = (
-        "from k8slab.cluster.kind import open_kind\nfrom k8slab.progress import SilentProgress\n"
-        "open_kind('lab', 1, False, SilentProgress())"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not (stand_ins.folder / "hangs").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(number)
-    process.wait(60)
+    end_create(number)
     assert bool(stand_ins.clusters()) is (number == signal.SIGKILL)
     stand_ins.change(slow_start=0)
     assert open_kind("lab", 1, False, CollectedProgress()).nodes()
