@@ -99,8 +99,11 @@ def renders(arguments: Sequence[str]) -> bool:
 def rendering(arguments: Sequence[str]) -> list[str]:
     """The line that makes kubectl print the object instead of creating it."""
     end = _end(arguments)
-    kept = [word for word in arguments[:end] if not word.startswith(("--output", "-o", "--save-config"))]
-    return [*kept, "--dry-run=client", "--output=yaml", *arguments[end:]]
+    ours = ["--dry-run=client", "--output=yaml"]
+    without = ("--output", "-o", "--save-config", "--dry-run", "--dry_run")
+    kept = [word for word in arguments[:end] if not word.startswith(without)]
+    # At the front, too: a flag at the end that lacks its value would take the word after it.
+    return [*kept[:1], *ours, *kept[1:], *ours, *arguments[end:]]
 
 
 def way_of(arguments: Sequence[str], owned: bool = False) -> Way | None:
@@ -162,6 +165,13 @@ def documents_of(arguments: Sequence[str]) -> tuple[Document, ...]:
         found = sorted(path.rglob("*") if deep else path.iterdir()) if path.is_dir() else [path]
         paths += [each for each in found if not path.is_dir() or each.suffix in _SUFFIXES]
     return manifests.in_apply_order(each for path in paths for each in manifests.read(path))
+
+
+def with_input(arguments: Sequence[str]) -> list[str]:
+    """The line that reads from its input what the files would have held."""
+    kept = files_of(arguments)[1]
+    end = _end(kept)
+    return [*kept[:end], "-f", "-", *kept[end:]]
 
 
 def _end(arguments: Sequence[str]) -> int:

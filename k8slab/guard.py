@@ -24,9 +24,9 @@ from k8slab import manifests
 from k8slab.cluster.api import KINDS, checked_body
 from k8slab.commands import Completed
 from k8slab.demo_configmap import Turned, image_patch, turned
-from k8slab.errors import ConflictError
+from k8slab.errors import ConflictError, GuardError
 from k8slab.guard_machines import MachineGuard
-from k8slab.guard_rules import check_documents, check_namespace, check_request, check_shared
+from k8slab.guard_rules import check_namespace, check_request, check_shared, documents_at
 from k8slab.kubectl_arguments import KubectlRequest, understand
 from k8slab.kubectl_program import replace_process, run_kubectl
 
@@ -147,10 +147,10 @@ class Guard(MachineGuard):
             verb: what kubectl is to do with it.
             flags: how, such as `--server-side`.
         """
-        check_documents(verb, documents)
         for each in {namespace, *(document.namespace for document in documents if document.namespace)}:
             check_namespace(each)
             self.check_cluster(each)
+        self.check_documents(verb, documents)
         demo = Turned(tuple(documents))
         if not self.cluster.demo_images:
             demo = turned(documents, namespace, self._attachment.is_restricted)
@@ -195,8 +195,12 @@ class Guard(MachineGuard):
                 return done
         if not request.changes:
             return run_kubectl(self.cluster, namespace, arguments, arguments, timeout=timeout)
+        words, text = list(arguments), None
+        if request.files and not self.cluster.owned:
+            # What was checked is what kubectl gets, and not what the files hold by then.
+            words, text = attached.with_input(arguments), manifests.to_text(attached.documents_of(arguments))
         with self._acting(f"kubectl {request.verb}", place, " ".join(arguments)):
-            return run_kubectl(self.cluster, namespace, arguments, arguments, timeout=timeout)
+            return run_kubectl(self.cluster, namespace, words, arguments, text, timeout)
 
     def become_kubectl(self, namespace: str, arguments: Sequence[str]) -> None:
         """Replace this process with kubectl, terminal and all; does not return.
@@ -263,6 +267,11 @@ class Guard(MachineGuard):
         check_request(request, namespace)
         for each in request.namespaces or (namespace,):
             self.check_cluster(each)
+        if not self.cluster.owned and request.files:
+            if len(attached.files_of(arguments)[0]) != len(request.files):
+                raise GuardError("The guard cannot tell this line's files.", "Write each as `-f FILE`.")
+            for file in request.files:
+                self.check_documents(request.verb, documents_at(file))
         return request
 
     def crash(self, namespace: str, pod: str, uid: str, path: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 from k8slab import action_log, attached_changes
@@ -9,6 +10,10 @@ from k8slab.cluster.api import Api
 from k8slab.cluster.attachment import Attachment
 from k8slab.cluster.contract import Cluster
 from k8slab.cluster.ownership import Ownership
+from k8slab.cluster.scopes import Scopes
+from k8slab.errors import ApiError, GuardError
+from k8slab.guard_rules import check_documents, check_namespace, check_scope
+from k8slab.manifests import Document
 
 
 class Gate:
@@ -24,6 +29,7 @@ class Gate:
         self.api = api
         self._ownership = Ownership(cluster, api)
         self._attachment = Attachment(cluster, api)
+        self._scopes = Scopes(api)
         self._pace = attached_changes.Pace(attached_changes.CHANGES_A_SECOND)
 
     def check_cluster(self, namespace: str = "") -> None:
@@ -39,8 +45,33 @@ class Gate:
         if self.cluster.owned:
             self._ownership.check()
         else:
+            if namespace:
+                check_namespace(namespace)
             self._attachment.check(namespace)
             self._pace.wait()
+
+    def check_documents(self, verb: str, documents: Sequence[Document]) -> None:
+        """Refuse manifests that reach further than a lab may: beyond a namespace, on somebody else's cluster.
+
+        Args:
+            verb: what is to be done with them, for the message.
+            documents: the objects.
+
+        Raises:
+            GuardError: they may not be applied, or the API server cannot say whether they may.
+        """
+        check_documents(verb, documents)
+        if self.cluster.owned:
+            return
+        for each in documents:
+            try:
+                namespaced = self._scopes.is_namespaced(str(each.content.get("apiVersion", "")), each.kind)
+            except ApiError as error:
+                raise GuardError(
+                    f"Whether a {each.kind} lives in a namespace cannot be read: {error.message}",
+                    "Nothing was sent. Try again once the API server answers.",
+                ) from error
+            check_scope(self.cluster.name, each, namespaced)
 
     def remember_cluster(self) -> None:
         """Note whose cluster this is when a lab begins; one that k8slab made proves it by its marker."""

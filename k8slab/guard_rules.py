@@ -15,6 +15,7 @@ _CLUSTER_WIDE_VERBS = {
     "nodes": {"cordon", "uncordon", "drain", "taint", "label", "annotate"},
     "namespaces": {"create", "delete", "label", "annotate"},
 }
+_ELSEWHERE = "On a cluster of the lab's own, with backend='embedded', it works."
 _SINGULAR = {plural: words.split()[0] for plural, words in CLUSTER_WIDE.items()}
 _CLUSTER_WIDE_KINDS = frozenset(_SINGULAR.values()) - {"namespace"}
 
@@ -62,7 +63,7 @@ def check_request(request: KubectlRequest, namespace: str) -> None:
         for name in request.names:
             check_namespace(name)
     for file in request.files:
-        check_documents(request.verb, _documents_at(file))
+        check_documents(request.verb, documents_at(file))
 
 
 def check_shared(cluster: str, request: KubectlRequest) -> None:
@@ -78,9 +79,40 @@ def check_shared(cluster: str, request: KubectlRequest) -> None:
     for plural in request.types:
         if plural in CLUSTER_WIDE:
             raise GuardError(
-                f"{plural} belong to everybody on the cluster {cluster!r}; the lab leaves them.",
-                "On a cluster of the lab's own, with backend='embedded', it works.",
+                f"{plural} belong to everybody on the cluster {cluster!r}; the lab leaves them.", _ELSEWHERE
             )
+        if plural == "all":
+            # An extension's kind may be in that category and in no namespace at all.
+            raise GuardError(
+                f"`all` may reach kinds that belong to everybody on the cluster {cluster!r}.",
+                f"Name those you mean: `{request.verb} deployments,replicasets,pods,services ...`.",
+            )
+
+
+def check_scope(cluster: str, document: manifests.Document, namespaced: bool | None) -> None:
+    """Refuse an object that lives in no namespace of somebody else's cluster.
+
+    Args:
+        cluster: its name.
+        document: the object.
+        namespaced: what its API server says of the kind; None where it knows none of that name.
+
+    Raises:
+        GuardError: it may not be changed.
+    """
+    version = document.content.get("apiVersion")
+    if namespaced is None:
+        raise GuardError(
+            f'{document.source}: no matches for kind "{document.kind}" in version "{version}" on the cluster'
+            f" {cluster!r}.",
+            "Correct `apiVersion:` or `kind:`; `kubectl api-resources` lists what there is.",
+        )
+    if not namespaced:
+        raise GuardError(
+            f"{document.source} holds the {document.kind} {document.name}, which lives in no namespace and so"
+            f" belongs to everybody on the cluster {cluster!r}; the lab leaves it.",
+            f"Take it out, and use the rest. {_ELSEWHERE}",
+        )
 
 
 def check_documents(verb: str, documents: Sequence[manifests.Document]) -> None:
@@ -105,7 +137,13 @@ def check_documents(verb: str, documents: Sequence[manifests.Document]) -> None:
             )
 
 
-def _documents_at(file: str) -> list[manifests.Document]:
+def documents_at(file: str) -> list[manifests.Document]:
+    """The objects in a file that a kubectl line names, or in a folder and all below it.
+
+    Raises:
+        GuardError: it is one that nobody can read before kubectl does.
+        ManifestError: it cannot be read.
+    """
     if file == "-" or "://" in file:
         raise GuardError(
             f"The guard cannot read {file!r} before kubectl does.", "Save the manifest as a file first."

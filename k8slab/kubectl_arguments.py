@@ -12,18 +12,14 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from k8slab.errors import GuardError
+from k8slab.kubectl_flags import Words, split, word_set
 
-
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
-_GET_VERBS = _set(
+_GET_VERBS = word_set(
     "get describe logs top explain api-resources api-versions version cluster-info events wait options help"
     " completion kustomize"
 )
 _READ_VERBS = _GET_VERBS | {"diff"}
-_CREATED_BY_FLAGS = _set(
+_CREATED_BY_FLAGS = word_set(
     "clusterrole clusterrolebinding configmap cm cronjob cj deployment deploy ingress ing job namespace ns"
     " poddisruptionbudget pdb priorityclass pc quota resourcequota role rolebinding secret service svc"
     " serviceaccount sa token"
@@ -40,6 +36,9 @@ _SUBVERBS_THAT_READ = {
     "apply": {"view-last-applied"},
     "plugin": {"list"},
 }
+"""What `auth can-i` and `auth whoami` send are reviews, which the API server answers and keeps nowhere
+(pkg/registry/authorization and pkg/registry/authentication/selfsubjectreview of Kubernetes 1.36); `config`
+and `plugin list` send nothing."""
 _NODE_VERBS = frozenset({"cordon", "uncordon", "drain", "taint"})
 _POD_VERBS = frozenset({"exec", "attach", "port-forward", "debug", "cp", "run"})
 _TYPE_VERBS = frozenset({"delete", "label", "annotate", "patch", "edit", "scale", "autoscale", "expose"})
@@ -52,23 +51,12 @@ _ALL_VERBS = (
     | _FILE_VERBS
     | {"create", "set", *_SUBVERBS_THAT_READ}
 )
+_BEFORE_PAIRS = frozenset({"label", "annotate", "set env", "set image"})
+"""Verbs whose objects end where the first `key=value` or `key-` stands
+(GetResourcesAndPairs and SplitEnvironmentFromResources of kubectl); with others it is one more object."""
+_BEFORE_THE_LAST = frozenset({"set selector", "set serviceaccount", "set sa"})
 _HELP = ("--help", "-h")
 _INTERACTIVE = frozenset({"attach", "port-forward", "edit"})
-
-_IDENTITY_FLAGS = _set(
-    "kubeconfig context cluster user token as as-group as-uid as-user-extra server username password"
-    " certificate-authority client-certificate client-key insecure-skip-tls-verify tls-server-name kuberc"
-    " cache-dir profile profile-output"
-)
-_VALUE_FLAGS = _set(
-    "namespace filename selector output container patch type image port target-port replicas current-replicas"
-    " grace-period timeout field-selector labels env restart to-revision name min max for overrides"
-    " image-pull-policy resource-version protocol template requests limits pod-selector kustomize"
-)
-"""Long flags that always take a value, after `=` or as the next word; `--cascade` needs the `=`."""
-
-_VALUE_LETTERS = "olfkcpv"
-"""Short flags of changing verbs that take a value; `-n` and `-s` are looked at by themselves."""
 
 NAMESPACED = {
     "pods": "pod po",
@@ -123,6 +111,16 @@ CLUSTER_WIDE = {
     "csinodes": "csinode",
     "volumeattachments": "volumeattachment",
 }
+_GROUPS = word_set(
+    "apps batch autoscaling policy extensions networking.k8s.io discovery.k8s.io events.k8s.io storage.k8s.io"
+    " rbac.authorization.k8s.io coordination.k8s.io certificates.k8s.io apiextensions.k8s.io"
+    " apiregistration.k8s.io scheduling.k8s.io node.k8s.io admissionregistration.k8s.io"
+    " flowcontrol.apiserver.k8s.io"
+) | {""}
+"""The API groups of these kinds: one of that name in another group may belong to the whole cluster."""
+_VERSION = re.compile(r"^v[0-9]+((alpha|beta)[0-9]+)?(\.|$)")
+"""Where a kind is written as `deployments.v1.apps`."""
+
 PLURALS = {
     word: plural
     for table in (NAMESPACED, CLUSTER_WIDE)
@@ -139,7 +137,7 @@ class KubectlRequest:
     Args:
         verb: such as `delete`, or `rollout restart`.
         changes: whether it can change anything in the cluster.
-        only_gets: whether it sends nothing but GET.
+        only_gets: whether it sends nothing but GET, and questions about one's own rights.
         namespaces: every namespace the line names; empty where it leaves the choice to the lab.
         types: plural names of the kinds it changes.
         names: names of the objects it changes, where the line gives them.
@@ -157,18 +155,6 @@ class KubectlRequest:
     endless: bool = False
 
 
-@dataclass(frozen=True)
-class _Words:
-    positional: tuple[str, ...]
-    flags: tuple[tuple[str, str], ...]
-
-    def values(self, *names: str) -> tuple[str, ...]:
-        return tuple(value for name, value in self.flags if name in names)
-
-    def has(self, *names: str) -> bool:
-        return any(name in names for name, _ in self.flags)
-
-
 def understand(arguments: Sequence[str]) -> KubectlRequest:
     """What the words after `kubectl` ask for.
 
@@ -177,7 +163,7 @@ def understand(arguments: Sequence[str]) -> KubectlRequest:
     """
     if not arguments:
         return KubectlRequest("help", changes=False, only_gets=True)
-    words = _split(arguments)
+    words = split(arguments, arguments[0] not in _READ_VERBS)
     if not words.positional:
         if arguments[-1] in _HELP:
             return KubectlRequest("help", changes=False, only_gets=True)
@@ -196,14 +182,20 @@ def understand(arguments: Sequence[str]) -> KubectlRequest:
     reads = verb in _READ_VERBS or subverb in _SUBVERBS_THAT_READ.get(verb, ())
     if reads or (asks_help and "--" not in arguments):
         endless = words.has("watch", "w", "watch-only") or (verb == "logs" and words.has("follow", "f"))
-        gets = verb in _GET_VERBS or verb == "rollout"
+        gets = asks_help or verb in _GET_VERBS or verb in _SUBVERBS_THAT_READ
         paths = map(unquote, (*words.values("raw"), *rest)) if words.has("raw") else ()
         if reached := [path for path in paths if _REACHES.search(path)]:
             # A GET that a program in the cluster answers, or a node's kubelet: it may do anything.
-            found = tuple(match[1] if (match := _IN.match(path)) else "" for path in reached)
+            found = tuple(_namespace_of_path(path) for path in reached)
             return KubectlRequest(verb, False, False, found, endless=endless)
         return KubectlRequest(verb, False, gets, namespaces, endless=endless)
     _refuse_what_reaches_too_far(words, verb)
+    if words.unknown:
+        raise GuardError(
+            f"The guard does not know {words.unknown[0]!r} of `kubectl {verb}`, nor whether the word after it"
+            " belongs to it.",
+            "Check the spelling; a flag with a value can be written as `--flag=value`.",
+        )
     if verb == "create" and rest and rest[0] not in _CREATED_BY_FLAGS:
         raise GuardError(
             f"`create {rest[0]}` is no command of kubectl's own; a plugin on PATH would answer it.",
@@ -224,8 +216,9 @@ def plural_of(word: str) -> str:
     Raises:
         GuardError: the guard does not know the kind.
     """
-    plural = PLURALS.get(word.split(".", 1)[0].lower())
-    if plural is None:
+    name, _, rest = word.lower().partition(".")
+    plural = PLURALS.get(name)
+    if plural is None or _VERSION.sub("", rest) not in _GROUPS:
         raise GuardError(
             f"The guard does not know the kind {word!r}, so it cannot say what this would change.",
             "Check the spelling; write flags with their value as `--flag=value`.",
@@ -233,45 +226,11 @@ def plural_of(word: str) -> str:
     return plural
 
 
-def _split(arguments: Sequence[str]) -> _Words:
-    positional: list[str] = []
-    flags: list[tuple[str, str]] = []
-    words = list(arguments)
-    while words:
-        word = words.pop(0)
-        if word == "--":
-            break
-        if word.startswith("--"):
-            name, equals, value = word[2:].partition("=")
-            name = name.replace("_", "-")  # kubectl takes both spellings
-            if name in _IDENTITY_FLAGS:
-                raise GuardError(
-                    f"`--{name}` would choose another cluster or identity than this lab's.", "Leave it out."
-                )
-            if not equals and name in _VALUE_FLAGS:
-                value = words.pop(0) if words else ""
-            flags.append((name, value))
-        elif word.startswith("-") and len(word) > 1:
-            flags += _short_flags(word, words, positional[:1] != ["logs"])
-        else:
-            positional.append(word)
-    return _Words(tuple(positional), tuple(flags))
-
-
-def _short_flags(word: str, following: list[str], changing: bool) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    letters = word[1:]
-    while letters:
-        letter, letters = letters[0], letters[1:]
-        if letter == "s":
-            raise GuardError("`-s` would choose another API server than this lab's.", "Leave it out.")
-        takes_value = letter == "n" or (letter in _VALUE_LETTERS and (changing or letter in "olcv"))
-        if not takes_value:
-            found.append((letter, ""))
-            continue
-        value = letters.removeprefix("=") or (following.pop(0) if following else "")
-        return [*found, (letter, value)]
-    return found
+def _namespace_of_path(path: str) -> str:
+    """The namespace that a path of the API server leads into; empty where it says so in no plain way."""
+    found = _IN.match(path)
+    plain = not {".", ".."} & set(path.split("?")[0].split("/"))
+    return found[1] if found and plain else ""
 
 
 def _namespace_of_copy(word: str) -> str:
@@ -281,7 +240,7 @@ def _namespace_of_copy(word: str) -> str:
     return namespace if colon and slash and not place.startswith((".", "/")) else ""
 
 
-def _refuse_what_reaches_too_far(words: _Words, verb: str) -> None:
+def _refuse_what_reaches_too_far(words: Words, verb: str) -> None:
     for flag in ("raw", "prune"):
         if words.has(flag):
             raise GuardError(f"`{verb} --{flag}` can change more than it names.", "Name the objects instead.")
@@ -295,13 +254,15 @@ def _refuse_what_reaches_too_far(words: _Words, verb: str) -> None:
         )
 
 
-def _target(verb: str, rest: tuple[str, ...], words: _Words) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _target(verb: str, rest: tuple[str, ...], words: Words) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Plural kinds and names that a changing line names."""
     files = words.values("filename", "f")
     if verb in _NODE_VERBS:
         return ("nodes",), ()
     if verb in _POD_VERBS:
-        kinds = [word.split("/", 1)[0] for word in rest[:1] if "/" in word and verb != "cp"]
+        # `debug` takes several; the others' further words are commands, ports and files.
+        named = () if verb == "cp" else rest if verb == "debug" else rest[:1]
+        kinds = [word.split("/", 1)[0] for word in named if "/" in word]
         return tuple(plural_of(kind) for kind in kinds) or ("pods",), rest[:1]
     if verb in _FILE_VERBS or (verb in {"create", *_TYPE_VERBS} and files):
         if not files:
@@ -317,11 +278,11 @@ def _target(verb: str, rest: tuple[str, ...], words: _Words) -> tuple[tuple[str,
         raise GuardError(
             f"`kubectl {verb} {' '.join(rest)}` is not for a lab.", f"Try `kubectl {verb} --help`."
         )
-    objects = []
-    for word in rest:
-        if "=" in word or word.endswith("-"):
-            break
-        objects.append(word)
+    whole = f"{verb} {words.positional[1]}" if verb == "set" else verb
+    objects = list(rest[:-1] if whole in _BEFORE_THE_LAST else rest)
+    if whole in _BEFORE_PAIRS:
+        pair = next((word for word in objects if "=" in word or word.endswith("-")), None)
+        objects = objects[: objects.index(pair)] if pair is not None else objects
     if not objects:
         raise GuardError(f"`{verb}` names no object.", f"Write `{verb} KIND NAME`.")
     if any("/" in word for word in objects):

@@ -155,10 +155,21 @@ def _check_bounds(text: str, source: str) -> None:
 
 
 def _expanded(content: Any) -> Iterator[Any]:
-    if isinstance(content, dict) and content.get("kind") == "List" and isinstance(content.get("items"), list):
-        yield from content["items"]
-    else:
+    """The objects that kubectl makes of one: whatever has `items` is a list to it, of whatever kind it says.
+
+    Source: detectList and decodeToList of k8s.io/apimachinery/pkg/apis/meta/v1/unstructured, and
+    FlattenListVisitor of k8s.io/cli-runtime/pkg/resource, which takes lists in lists apart, too.
+    """
+    if not isinstance(content, dict) or not isinstance(content.get("items"), list):
         yield content
+        return
+    implied = {
+        "apiVersion": content.get("apiVersion"),
+        "kind": str(content.get("kind", "")).removesuffix("List"),
+    }
+    for item in content["items"]:
+        bare = isinstance(item, dict) and not item.get("kind") and not item.get("apiVersion")
+        yield from _expanded({**item, **implied} if bare else item)
 
 
 def _document(content: Any, source: str, number: int) -> Document:

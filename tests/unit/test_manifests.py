@@ -125,3 +125,18 @@ def test_every_manifest_of_the_kit_can_be_applied_as_it_is(path: Path) -> None:
         spec = document.content.get("spec", {})
         if "template" in spec:
             assert selects(spec["selector"], spec["template"]["metadata"]["labels"]), spec["selector"]
+
+
+def test_whatever_has_items_is_taken_apart_as_kubectl_does() -> None:
+    inner = "{kind: ConfigMap, apiVersion: v1, metadata: {name: b}, items: [{metadata: {name: c}}]}"
+    text = (
+        "apiVersion: v1\nkind: NamespaceList\nitems:\n"
+        f"  [{{metadata: {{name: team}}}}, {inner}, {{apiVersion: v1, kind: Pod, metadata: {{name: a}}}}]\n"
+    )
+    found = manifests.parse(text, "x.yaml")
+    assert [(each.kind, each.name) for each in found] == [
+        ("Namespace", "team"),
+        ("ConfigMap", "c"),
+        ("Pod", "a"),
+    ]
+    assert found[0].content["apiVersion"] == "v1"
