@@ -35,6 +35,9 @@ CHANGE_SECONDS = 45.0
 GRACE = "2"
 """Seconds between SIGTERM and SIGKILL for a component that is stopped."""
 
+RELIST_SECONDS = 2
+"""After this a kubelet has looked at its containers, as it does each second (genericPlegRelistPeriod)."""
+
 _PROPERTIES = "Id,ActiveState,MainPID,NRestarts,ExecMainStatus,ExecMainStartTimestamp"
 _SHOW = f"systemctl show --property={_PROPERTIES} {' '.join(UNITS.values())}"
 _SEPARATOR = "-- k8slab --"
@@ -114,9 +117,11 @@ class Parts:
             ClusterStateError: its node is not on; WaitTimeoutError: it is not so in time.
         """
         before = self._one(part)
-        if part.what == "component":
-            self.move(part, back=action == "start")
-            for container in self._running(part) if action != "start" else []:
+        if part.what == "component" and action == "start":
+            self._start_at_once(part, waits=before is not None and before.state == "failed")
+        elif part.what == "component":
+            self.move(part, back=False)
+            for container in self._running(part):
                 # The kubelet ends it too, with up to 30 s of grace; a learner waits for it.
                 grace = "0" if action == "kill" else GRACE
                 self._machines.run(part.machine, "crictl", "stop", "--timeout", grace, container)
@@ -127,11 +132,31 @@ class Parts:
             unit = UNITS[part.what]
             # One that was still dying when it was stopped counts as failed, not as stopped.
             forget = f"systemctl reset-failed {unit} || true"
-            script = f"systemctl kill --signal=KILL {unit}; systemctl stop {unit}; {forget}"
+            # The unit of containerd holds the shims of all containers, too: without `main` they would die.
+            script = f"systemctl kill --kill-whom=main --signal=KILL {unit}; systemctl stop {unit}; {forget}"
             self._machines.run(part.machine, "sh", "-c", script)
         else:
             self._machines.run(part.machine, "systemctl", "stop", UNITS[part.what])
         return self._wait(part, action, before)
+
+    def _start_at_once(self, part: Part, *, waits: bool) -> None:
+        """Put a static Pod's manifest back, and have no pause before it starts.
+
+        A kubelet lets a container wait, for 10 s, then 20 s, up to 300 s, as long as it finds an earlier run
+        of it that has ended; one that is removed counts no more. What waits already goes and comes, since
+        its next look is set for the end of that pause.
+        Source: doBackOff in pkg/kubelet/kuberuntime/kuberuntime_manager.go, completeWork in pod_workers.go.
+        """
+        here, there = f"{MANIFESTS}/{part.name}.yaml", f"{ASIDE}/{part.name}.yaml"
+        aside = f"if [ -e {here} ]; then mv {here} {there}; fi; " if waits else ""
+        # One script: it goes on to its end also if whoever started it is killed meanwhile.
+        script = (
+            f"mkdir -p {ASIDE}; {aside}"
+            f"ended=$(crictl ps --all --quiet --state Exited --name '^{part.name}$');"
+            f' if [ -n "$ended" ]; then crictl rm $ended; sleep {RELIST_SECONDS}; fi;'
+            f" if [ -e {there} ]; then mv {there} {here}; fi; [ -e {here} ]"
+        )
+        self._machines.run(part.machine, "sh", "-c", script)
 
     def move(self, part: Part, *, back: bool) -> None:
         """Move a static Pod's manifest aside, or back; one that is there already stays.

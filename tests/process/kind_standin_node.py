@@ -49,7 +49,7 @@ def inside(here, state, each, command):
         each["loaded"] = each.get("loaded", 0) + 1
     elif command[0] == "kubeadm" and state.get("kubeadm_fails"):
         refuse("[wait-control-plane] timed out", 1)
-    elif command[:2] == ["sh", "-c"] and "crictl ps --all" in line:
+    elif command[:2] == ["sh", "-c"] and "crictl ps --all --output json" in line:
         show(each)
         say(
             "-- k8slab --\n"
@@ -64,7 +64,7 @@ def inside(here, state, each, command):
     elif command[:2] == ["sh", "-c"] and "systemctl show" in line:
         show(each)
     elif command[:2] == ["sh", "-c"] and " mv " in line:
-        source, target = line.partition("mv ")[2].partition(";")[0].split()
+        source, target = line.rpartition("mv ")[2].partition(";")[0].split()
         name = source.rpartition("/")[2].removesuffix(".yaml")
         if state.get("static_pods_hang"):
             return
@@ -72,6 +72,8 @@ def inside(here, state, each, command):
         if parts[name] == "up":
             each["attempt"] = each.get("attempt", 0) + 1
     elif command[:2] == ["sh", "-c"] and "systemctl kill" in line:
+        if "--kill-whom=main" not in line:
+            each["shims"] = "killed"
         killed = line.split("--signal=KILL ")[1].split(".service")[0]
         # What dies while it is stopped is `failed` for systemd, until that is reset.
         parts[killed] = "down" if f"reset-failed {killed}.service" in line else "failed"

@@ -108,6 +108,36 @@ def test_a_static_pod_is_stopped_by_its_manifest_and_put_back(
     assert journal().held == ()
 
 
+def scripts(stand_ins: StandIns) -> list[str]:
+    """What was run by a shell on a node, in order."""
+    return [words[-1] for words, _ in stand_ins.calls("docker") if words[2:4] == ["sh", "-c"]]
+
+
+def test_a_static_pod_starts_without_the_kubelets_pause(cluster: KindCluster, stand_ins: StandIns) -> None:
+    """A kubelet lets a container wait whose last run it finds ended (doBackOff), so that run is removed."""
+    cluster.process("kube-scheduler", "stop")
+    cluster.process("kube-scheduler", "start")
+    (started,) = [each for each in scripts(stand_ins) if "crictl rm" in each]
+    assert "--state Exited --name '^kube-scheduler$'" in started
+    assert started.index("crictl rm") < started.index("mv ")
+
+
+def test_a_static_pod_that_waits_for_its_next_try_goes_and_comes(
+    cluster: KindCluster, stand_ins: StandIns
+) -> None:
+    stand_ins.change_containers(lambda each: each["parts"].update({"kube-scheduler": "crashed"}))
+    assert {each.name: each.state for each in cluster.parts.all(fresh=True)}["kube-scheduler"] == "failed"
+    assert cluster.process("kube-scheduler", "start").state == "running"
+    (started,) = [each for each in scripts(stand_ins) if "crictl rm" in each]
+    aside, back = started.index("mv /etc/kubernetes/manifests"), started.index("mv /etc/kubernetes/k8slab")
+    assert aside < started.index("crictl rm") < back
+
+
+def test_a_runtime_that_is_killed_leaves_its_containers(cluster: KindCluster, stand_ins: StandIns) -> None:
+    assert cluster.process("worker-1-runtime", "kill").state == "stopped"
+    assert "shims" not in stand_ins.container(WORKER)
+
+
 def test_the_journal_says_so_before_a_manifest_moves(
     cluster: KindCluster, stand_ins: StandIns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
