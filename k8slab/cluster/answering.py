@@ -68,10 +68,11 @@ def check_answers(cluster: Cluster, api: Api, patience: float = 0.0) -> None:
         silent = "nobody answers" if missing.name == "kube-apiserver" else "kube-apiserver cannot answer"
         raise ClusterStateError(f"{_state(missing)}, so {silent}.", start)
     now = time.time()
+    # A static Pod that was away for a minute begins to count its restarts anew.
     young = [
         each
         for each in cluster.processes()
-        if each.name in NEEDED and each.restarts > 0 and now - each.started < YOUNG_SECONDS
+        if each.name in NEEDED and (each.restarts > 0 or each.foreign) and now - each.started < YOUNG_SECONDS
     ]
     if young and not wait_ready(api, patience):
         latest = max(young, key=lambda each: each.started)
@@ -84,4 +85,5 @@ def check_answers(cluster: Cluster, api: Api, patience: float = 0.0) -> None:
 def _state(process: ClusterProcess) -> str:
     if process.state == "stopped":
         return f"{process.name} is stopped"
-    return f"{process.name} has ended (exit code {process.exit_code}) and is being started again"
+    how = f" (exit code {process.exit_code})" if process.exit_code is not None else ""
+    return f"{process.name} has ended{how} and is being started again"

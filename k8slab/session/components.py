@@ -203,7 +203,8 @@ def state_in_words(process: ClusterProcess) -> str:
         return f"running, pid {process.pid}" + (f", {megabytes:.0f} MB" if megabytes else "")
     if process.state == "stopped":
         return "stopped by you"
-    return f"failed with exit code {process.exit_code}; it is started again"
+    how = f"failed with exit code {process.exit_code}" if process.exit_code is not None else "ended"
+    return f"{how}; it is started again"
 
 
 def _place(process: ClusterProcess) -> int:

@@ -67,6 +67,7 @@ def settle(guard: Guard, seconds: float = API_SECONDS) -> None:
     Each of them asks for what it has lost ever more rarely: a controller up to every minute. On a real
     control plane they do not wait that long: the API server's liveness probe fails, and the others end
     themselves when they cannot renew their lease for 10 s; all are started anew. Here they are, too.
+    One that did so and found no API server waits ever longer for its next try; it is started anew as well.
     Source: k8s.io/component-base/config/v1alpha1/defaults.go (RenewDeadline), client-go's reflector.go.
 
     Args:
@@ -83,13 +84,17 @@ def settle(guard: Guard, seconds: float = API_SECONDS) -> None:
         )
     processes = {each.name: each for each in guard.cluster.processes()}
     for name in CLIENTS:
-        if _is_older(processes, name, "kube-apiserver"):
+        if processes[name].state == "failed" or _is_older(processes, name, "kube-apiserver"):
             guard.change_process(name, "stop")
             guard.change_process(name, "start")
 
 
 def _is_settled(processes: Mapping[str, ClusterProcess]) -> bool:
-    return all(processes[name].state == "running" for name in NEEDED) and not any(
+    if any(processes[name].state != "running" for name in NEEDED):
+        return False
+    if any(processes[name].state == "failed" for name in CLIENTS):
+        return False
+    return not any(
         _is_older(processes, later, earlier)
         for later, earlier in (("kube-apiserver", "etcd"), *((name, "kube-apiserver") for name in CLIENTS))
     )
