@@ -112,6 +112,19 @@ def test_a_node_that_the_scheduler_chose_just_before_it_ended_is_no_own_choice()
     cluster.red("own-choice", "it chose")
 
 
+def test_a_pod_that_waits_is_not_judged_before_the_kubelet_told_of_the_stop() -> None:
+    cluster = KindCluster()
+    cluster.pod("hello", node=WORKER)
+    cluster.now = asked = 1010.0
+    cluster.now += 1
+    cluster.pod("late", node="")
+    cluster.now += 3.5
+    assert cluster.judge("no-scheduler", asked) is None
+    cluster.stop(SCHEDULER)
+    cluster.now += 0.5
+    assert cluster.judge("no-scheduler", asked) == {"new": "waits", "old": "runs"}
+
+
 def test_the_short_name_of_a_node_is_nobodys_name_there() -> None:
     cluster = stopped(SCHEDULER)
     cluster.present = {uid: each for uid, each in cluster.present.items() if "worker-" not in uid}

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from k8slab.chapters.cluster_anatomy.outages import (
     API_SERVER,
     CONTROLLER_MANAGER,
+    LAG,
     SCHEDULER,
     away_at,
     life_of,
@@ -29,9 +30,12 @@ def no_scheduler(evidence: Evidence, asked: float) -> Mapping[str, str] | None:
     if late is None or late.created < asked:
         return None
     waited = late.scheduled is None or late.scheduled - late.created >= 1.0
-    if waited and evidence.now < late.created + LOOK_AFTER and late.scheduled is None:
+    away = away_at(evidence, SCHEDULER, late.created)
+    # A kubelet tells only some seconds later that its scheduler is gone.
+    look_after = LOOK_AFTER if away is not None else LOOK_AFTER + LAG
+    if waited and evidence.now < late.created + look_after and late.scheduled is None:
         return None
-    waits = waited and away_at(evidence, SCHEDULER, late.created) is not None
+    waits = waited and away is not None
     stopped = hello is None or any(
         each is not None and each >= asked for each in (hello.left, *hello.restarts)
     )
