@@ -7,10 +7,12 @@ goes through the official client, which takes 0.4 s of one core to import.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import urllib3
 import yaml
@@ -53,7 +55,7 @@ def connect(kubeconfig: Path, context: str = "") -> ApiConnection:
             f"There is no kubeconfig at {kubeconfig}: the cluster is not running.",
             "Run the cell with `Lab.open(...)` again.",
         ) from None
-    return _by_files(content, context) or _by_official_client(kubeconfig, context)
+    return _by_files(content, context) or _by_official_client(kubeconfig, context, content)
 
 
 def _by_files(content: Any, context: str) -> ApiConnection | None:
@@ -76,16 +78,35 @@ def _by_files(content: Any, context: str) -> ApiConnection | None:
     return ApiConnection(str(cluster["server"]).rstrip("/"), pool, dict)
 
 
+def is_loopback(url: str) -> bool:
+    """Whether a URL names this machine's own loopback, as kind's API servers do."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _names_a_proxy(content: Any) -> bool:
+    """Whether a cluster of the kubeconfig names a proxy of its own, which is meant."""
+    return any("proxy-url" in (each.get("cluster") or {}) for each in content.get("clusters") or ())
+
+
 def _named(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
     return next(entry for entry in entries if entry["name"] == name)
 
 
-def _by_official_client(kubeconfig: Path, context: str) -> ApiConnection:
+def _by_official_client(kubeconfig: Path, context: str, content: Any) -> ApiConnection:
     from kubernetes import config
+    from kubernetes.client.rest import RESTClientObject
 
     client: Any = config.new_client_from_config(  # type: ignore[no-untyped-call]
         str(kubeconfig), context=context or None
     )
+    if is_loopback(client.configuration.host) and not _names_a_proxy(content):
+        # A proxy of the environment would look for it on its own machine; Go's programs never ask one here.
+        client.configuration.proxy = None
+        client.rest_client = RESTClientObject(client.configuration)
 
     def credentials() -> dict[str, str]:
         headers: dict[str, str] = {}
