@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -13,6 +14,10 @@ from k8slab.commands import Completed, run
 from k8slab.errors import CommandError
 from k8slab.folders import cache_folder
 from k8slab.kubectl_arguments import understand
+
+_OWN_PATIENCE = re.compile(r"--timeout=(\d+)(s|m)?")
+MARGIN_SECONDS = 15.0
+"""How much longer than a kubectl line says it will wait it is left alone, so that it is the one to say so."""
 
 _PASSED_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TERM", "TMPDIR", "EDITOR", "KUBE_EDITOR")
 
@@ -33,14 +38,14 @@ def run_kubectl(
         arguments: the words after `kubectl`.
         shown: the same in the learner's words, for an error's message.
         text: its standard input.
-        timeout: seconds until it is ended.
+        timeout: seconds until it is ended; longer where the line says how long it will wait.
 
     Raises:
         CommandError: it ended with an exit code other than 0, and that was no answer (`diff` ends with 1
             where it finds a difference); the message says what to do.
     """
     argv, known = _argv(cluster, namespace, arguments), environment(cluster)
-    done = run(argv, timeout=timeout, env=known, input=text, check=False)
+    done = run(argv, timeout=max(timeout, _patience(arguments)), env=known, input=text, check=False)
     if done.returncode != 0 and not _found_a_difference(arguments, done):
         said = _without_noise((done.stdout + done.stderr).replace('"STDIN"', "the manifest"), shown)
         raise CommandError(["kubectl", *shown], done.returncode, said, _cure(said, cluster))
@@ -69,6 +74,12 @@ def environment(cluster: Cluster) -> dict[str, str]:
         "KUBECTL_KUBERC": "false",
         "KUBECACHEDIR": str(cache_folder() / "kubectl"),
     }
+
+
+def _patience(arguments: Sequence[str]) -> float:
+    """For how long a line is left alone by what it says itself, such as `wait --timeout=60s`; else 0."""
+    said = [match for word in arguments if (match := _OWN_PATIENCE.fullmatch(word))]
+    return max((int(each[1]) * (60 if each[2] == "m" else 1) + MARGIN_SECONDS for each in said), default=0.0)
 
 
 def _found_a_difference(arguments: Sequence[str], done: Completed) -> bool:
