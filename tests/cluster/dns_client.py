@@ -48,12 +48,12 @@ def record_at(data: bytes, place: int) -> tuple[dict[str, Any], int]:
 def ask(server: str, message: bytes, kind: str) -> bytes:
     """Send a query and read its answer."""
     if kind == "tcp":
-        with socket.create_connection((server, 53), timeout=5) as connection:
+        with socket.create_connection((server, 53), timeout=15) as connection:
             connection.sendall(len(message).to_bytes(2, "big") + message)
             stream = connection.makefile("rb")
             return stream.read(int.from_bytes(stream.read(2), "big"))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
-        asker.settimeout(5)
+        asker.settimeout(15)
         asker.connect((server, 53))
         asker.send(message)
         return asker.recv(4096)

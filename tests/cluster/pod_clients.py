@@ -29,6 +29,7 @@ import threading
 # Without a network of its own a program is told where to listen.
 where = os.environ.get("K8SLAB_ADDRESS", "")
 servers = [http.server.ThreadingHTTPServer((where, port), Answer) for port in (8080, 9090)]
+open(os.environ.get("TMPDIR", "/tmp") + "/listening", "w").close()
 threading.Thread(target=servers[0].serve_forever).start()
 servers[1].serve_forever()
 """
@@ -48,7 +49,7 @@ import json, sys, urllib.request
 answers = []
 for _ in range(int(sys.argv[2])):
     try:
-        with urllib.request.urlopen(sys.argv[1], timeout=5) as response:
+        with urllib.request.urlopen(sys.argv[1], timeout=15) as response:
             answers.append(json.load(response))
     except OSError as error:
         answers.append({"pod": "", "error": repr(error)})
@@ -58,7 +59,7 @@ print(json.dumps(answers))
 TCP_CLIENT = """
 import json, socket, sys
 try:
-    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=3).close()
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=15).close()
     print(json.dumps(""))
 except OSError as error:
     print(json.dumps(type(error).__name__))
@@ -67,7 +68,7 @@ except OSError as error:
 UDP_CLIENT = """
 import json, socket, sys
 asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-asker.settimeout(3)
+asker.settimeout(15)
 answers = []
 try:
     asker.connect((sys.argv[1], int(sys.argv[2])))
@@ -98,9 +99,13 @@ def start_client(cluster: ClusterUnderTest, namespace: str, name: str = "client"
 
 
 def start_server(cluster: ClusterUnderTest, namespace: str, name: str, **spec: Any) -> None:
-    """Run a Pod with `SERVER`, labelled `tier: web`; a temporary file `unready` makes it that."""
+    """Run a Pod with `SERVER`, labelled `tier: web`; a temporary file `unready` makes it that.
+
+    It is Ready once it listens on both ports, and not as soon as its program has begun.
+    """
     ports = [{"name": "http", "containerPort": 8080}, {"name": "metrics", "containerPort": 9090}]
-    check = {"exec": {"command": ["sh", "-c", "test ! -e ${TMPDIR:-/tmp}/unready"]}}
+    files = "test -e ${TMPDIR:-/tmp}/listening && test ! -e ${TMPDIR:-/tmp}/unready"
+    check = {"exec": {"command": ["sh", "-c", files]}}
     probe = {**check, "periodSeconds": 1, "failureThreshold": 1}
     named = [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]
     manifest = json.loads(pod(name, python(SERVER, ports=ports, readinessProbe=probe, env=named), **spec))

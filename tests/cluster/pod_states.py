@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +90,32 @@ def told(cluster: ClusterUnderTest, namespace: str, name: str, kind: str, reason
     found = until(look, f"the event {reason}")
     assert found is not None
     return found
+
+
+def history(
+    cluster: ClusterUnderTest,
+    namespace: str,
+    name: str,
+    version: str,
+    is_last: Callable[[dict[str, Any]], object],
+) -> list[dict[str, Any]]:
+    """The changes of a Pod as a watch tells them again: none is missed, however seldom somebody looks.
+
+    Args:
+        cluster: the cluster.
+        namespace: the Pod's namespace.
+        name: its name.
+        version: the `resourceVersion` after which the story begins.
+        is_last: whether a change is the one that has to be there; it is waited for.
+    """
+    query = f"watch=true&resourceVersion={version}&fieldSelector=metadata.name%3D{name}&timeoutSeconds=1"
+
+    def look() -> list[dict[str, Any]]:
+        lines = cluster.kubectl(f"get --raw '/api/v1/namespaces/{namespace}/pods?{query}'").splitlines()
+        told = [json.loads(line) for line in lines]
+        return told if any(map(is_last, told)) else []
+
+    return until(look, f"the whole story of {name}")
 
 
 def logged(cluster: ClusterUnderTest, namespace: str, what: str, *lines: str) -> None:

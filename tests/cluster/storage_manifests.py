@@ -93,7 +93,7 @@ def until_prints(cluster: ClusterUnderTest, line: str, *words: str) -> None:
         assert seen == list(words), seen
         return True
 
-    until(printed, f"kubectl {line} to print {' '.join(words)}", 20)
+    until(printed, f"kubectl {line} to print {' '.join(words)}")
 
 
 def default_class(cluster: ClusterUnderTest) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class Terminal:
         """Type something."""
         os.write(self._ours, text.encode())
 
-    def expect(self, wanted: str, seconds: float = 30) -> None:
+    def expect(self, wanted: str, seconds: float = 60) -> None:
         """Read until a text appears; what stands before it counts as read."""
         deadline = time.monotonic() + seconds
         while wanted not in self.seen:
@@ -78,7 +78,7 @@ class Terminal:
         self.type("echo rea''dy\n")
         self.expect("ready")
 
-    def wait(self, seconds: float = 30) -> int:
+    def wait(self, seconds: float = 60) -> int:
         """Read to the end; the exit code."""
         deadline = time.monotonic() + seconds
         while self.process.poll() is None:

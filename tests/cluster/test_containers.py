@@ -74,7 +74,8 @@ def test_init_containers_come_one_by_one_and_hold_the_others_back(
     )
     apply(cluster, namespace, pod("loops", shell("sleep 600"), initContainers=bad))
     when(cluster, namespace, "loops", waits_for("CrashLoopBackOff", "bad"), "the back-off")
-    assert "Init:CrashLoopBackOff" in cluster.kubectl(f"-n {namespace} get pod loops")
+    row = f"-n {namespace} get pod loops"
+    until(lambda: "Init:CrashLoopBackOff" in cluster.kubectl(row), "what kubectl calls it")
     began = time.monotonic()
     cluster.kubectl(f"-n {namespace} delete pod loops never staged")
     assert time.monotonic() - began < 20
@@ -91,7 +92,9 @@ def test_a_sidecar_lasts_as_long_as_the_pod_and_ends_after_it(
         volumeMounts=mounts,
         startupProbe={"exec": {"command": ["test", "-e", "/work/up"]}, "periodSeconds": 1},
     )
-    main = shell("test -e /work/up && echo found; sleep 2; touch /work/done", volumeMounts=mounts)
+    main = shell(
+        "test -e /work/up && echo found; while [ ! -e /work/go ]; do sleep 0.1; done", volumeMounts=mounts
+    )
     fields = {
         "initContainers": [sidecar],
         "volumes": [{"name": "work", "emptyDir": {}}],
@@ -99,6 +102,8 @@ def test_a_sidecar_lasts_as_long_as_the_pod_and_ends_after_it(
     }
     apply(cluster, namespace, pod("pair", main, **fields))
     when(cluster, namespace, "pair", lambda now: status_of(now, "helper").get("started"), "the sidecar")
+    go = f"-n {namespace} exec pair -c main -- touch /work/go"
+    until(lambda: cluster.run(go).returncode == 0, "main to be told to end")
     over = when(cluster, namespace, "pair", lambda now: now["status"]["phase"] == "Succeeded", "the end")
     assert ended(over) == ("Completed", 0) and ended(over, "helper") == ("Completed", 0)
     finished = [status_of(over, name)["state"]["terminated"]["finishedAt"] for name in ("main", "helper")]
@@ -133,7 +138,8 @@ def test_a_rule_may_restart_the_whole_pod_in_place(cluster: ClusterUnderTest, na
     rules = [{"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [88]}}]
     mounts = [{"name": "work", "mountPath": "/work"}]
     source = shell(
-        "[ -e /work/again ] && sleep 600; touch /work/again; sleep 2; exit 88",
+        "[ -e /work/again ] && sleep 600; touch /work/again; "
+        "while [ ! -e /work/go ]; do sleep 0.1; done; exit 88",
         "source",
         restartPolicy="Never",
         restartPolicyRules=rules,
@@ -148,6 +154,7 @@ def test_a_rule_may_restart_the_whole_pod_in_place(cluster: ClusterUnderTest, na
     apply(cluster, namespace, pod("anew", shell("sleep 600"), source, **fields))
     first = when(cluster, namespace, "anew", is_ready, "anew to be Ready")
     assert condition(first, "AllContainersRestarting")["status"] == "False"
+    cluster.kubectl(f"-n {namespace} exec anew -c source -- touch /work/go")
     again = when(
         cluster,
         namespace,
@@ -191,8 +198,11 @@ def test_ends_are_told_as_they_were(cluster: ClusterUnderTest, namespace: str) -
 
 
 def test_a_pod_is_over_when_its_last_container_is(cluster: ClusterUnderTest, namespace: str) -> None:
-    containers = [shell("exit 3", "early"), shell("sleep 5", "late")]
-    apply(cluster, namespace, pod("mixed", *containers, restartPolicy="Never"))
+    mounts = [{"name": "work", "mountPath": "/work"}]
+    patient = shell("while [ ! -e /work/go ]; do sleep 0.1; done", "late", volumeMounts=mounts)
+    volumes = [{"name": "work", "emptyDir": {}}]
+    mixed = pod("mixed", shell("exit 3", "early"), patient, restartPolicy="Never", volumes=volumes)
+    apply(cluster, namespace, mixed)
 
     # While the second still waits to be started the phase is Pending (kubelet_pods.go, getPhase).
     def first_is_over(now: dict[str, Any]) -> bool:
@@ -205,6 +215,7 @@ def test_a_pod_is_over_when_its_last_container_is(cluster: ClusterUnderTest, nam
     assert condition(halfway, "ContainersReady")["message"].startswith(
         "containers with unready status: [early"
     )
+    cluster.kubectl(f"-n {namespace} exec mixed -c late -- touch /work/go")
     over = when(cluster, namespace, "mixed", lambda now: now["status"]["phase"] == "Failed", "the end")
     assert ended(over, "late") == ("Completed", 0)
     late = pod("deadline", shell("sleep 600"), activeDeadlineSeconds=1)
@@ -219,7 +230,9 @@ def test_a_pod_is_over_when_its_last_container_is(cluster: ClusterUnderTest, nam
 @pytest.mark.needs("own network")
 def test_two_containers_of_a_pod_cannot_share_a_port(cluster: ClusterUnderTest, namespace: str) -> None:
     server = "import http.server as h\nh.HTTPServer(('', 8080), h.SimpleHTTPRequestHandler).serve_forever()"
-    clash = python(f"import time; time.sleep(1)\n{server}", "second")
+    # The second begins once the first listens, whichever of them the machine lets run first.
+    first = "import socket, time\nwhile socket.socket().connect_ex(('127.0.0.1', 8080)): time.sleep(0.1)"
+    clash = python(f"{first}\n{server}", "second")
     apply(cluster, namespace, pod("clash", python(server, "first"), clash))
     stuck = when(cluster, namespace, "clash", waits_for("CrashLoopBackOff", "second"), "the clash", 90)
     assert status_of(stuck, "first")["ready"] and not is_ready(stuck)
@@ -253,8 +266,9 @@ def test_a_new_image_is_a_new_run_whatever_the_restart_policy(
 def test_conditions_of_others_are_kept(cluster: ClusterUnderTest, namespace: str) -> None:
     """A readiness gate, and the DisruptionTarget of an eviction: pkg/kubelet/kubelet_pods.go:1955."""
     gates = [{"conditionType": "example.test/open"}]
-    polite = shell("trap 'exit 0' TERM; while true; do sleep 0.1; done")
+    polite = shell("trap 'exit 0' TERM; echo up; while true; do sleep 0.1; done")
     apply(cluster, namespace, pod("gated", polite, readinessGates=gates))
+    logged(cluster, namespace, "gated", "up")
     shut = when(
         cluster,
         namespace,

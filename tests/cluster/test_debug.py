@@ -6,12 +6,11 @@ pkg/kubelet/kuberuntime/kuberuntime_container.go line 128 (`getTargetID`) (1.36)
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from tests.cluster.conftest import ClusterUnderTest, until
 from tests.cluster.manifests import pod, run_ready, shell
+from tests.cluster.pod_states import logged, told
 from tests.cluster.terminal import Terminal
 
 IMAGE = "busybox:1.36"
@@ -39,9 +38,12 @@ def test_an_ephemeral_container_in_a_terminal(cluster: ClusterUnderTest, namespa
     # It is never restarted, and does not count for the Pod.
     assert found["status"]["phase"] == "Running"
     assert found["status"]["ephemeralContainerStatuses"][0]["restartCount"] == 0
-    events = cluster.kubectl(f"-n {namespace} get events -o json --field-selector=involvedObject.name=web")
-    paths = {each["involvedObject"].get("fieldPath") for each in json.loads(events)["items"]}
-    assert "spec.ephemeralContainers{look}" in paths
+
+    def paths() -> set[str]:
+        found = cluster.get(f"-n {namespace} events --field-selector=involvedObject.name=web")["items"]
+        return {each["involvedObject"].get("fieldPath", "") for each in found}
+
+    until(lambda: "spec.ephemeralContainers{look}" in paths(), "an Event about that container")
 
 
 @pytest.mark.needs("own network")
@@ -106,7 +108,7 @@ def test_a_copy_of_a_pod(cluster: ClusterUnderTest, namespace: str) -> None:
     line = f"-n {namespace} debug web --copy-to=copy --share-processes=false"
     cluster.kubectl(f"{line} --container=main -- sh -c 'echo changed; sleep 600'")
     until(lambda: cluster.run(f"-n {namespace} logs copy").stdout == "changed\n", "the copy to run")
-    assert cluster.kubectl(f"-n {namespace} logs web") == "original\n"
+    logged(cluster, namespace, "web", "original")
     labels = cluster.get(f"-n {namespace} pod copy")["metadata"].get("labels") or {}
     assert "app" not in labels, "a copy is nobody's endpoint"
 
@@ -118,6 +120,4 @@ def test_a_pod_for_a_node_says_what_it_is_not(cluster: ClusterUnderTest, namespa
     said = cluster.kubectl(f"-n {namespace} debug node/{node} --image={IMAGE} -- sleep 600")
     name = said.split()[3]
     cluster.kubectl(f"-n {namespace} wait pod/{name} --for=condition=Ready --timeout=60s")
-    events = cluster.kubectl(f"-n {namespace} get events -o json --field-selector=involvedObject.name={name}")
-    told = [each["message"] for each in json.loads(events)["items"] if each["reason"] == "Unsupported"]
-    assert any("spec.hostNetwork" in message for message in told), told
+    told(cluster, namespace, name, "Warning", "Unsupported", "spec.hostNetwork")

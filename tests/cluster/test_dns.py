@@ -69,6 +69,8 @@ def asker(cluster: ClusterUnderTest, namespace: str) -> Asker:
     cluster.kubectl(f"-n {namespace} apply -f -", stdin="\n---\n".join(manifests))
     asker = Asker(cluster, namespace)
     until(lambda: len(asker.values(f"peers.{asker.domain}")) == 2, "both Pods under the headless name")
+    # The last of the Services: who knows it has heard of the others.
+    until(lambda: asker.values(f"alias.{asker.domain}"), "the alias")
     return asker
 
 
@@ -173,7 +175,8 @@ def test_a_pod_finds_short_names_by_its_own_settings(cluster: ClusterUnderTest, 
     assert [each for each in lines("many") if each.startswith("nameserver")] == [
         f"nameserver {each}" for each in (dns["clusterIP"], "192.0.2.1", "192.0.2.2")
     ]
-    events = cluster.get(f"-n {namespace} events --field-selector reason=DNSConfigForming")["items"]
+    forming = f"-n {namespace} events --field-selector reason=DNSConfigForming"
+    events = until(lambda: cluster.get(forming)["items"], "the Event about it")
     # pkg/kubelet/network/dns/dns.go:152
     assert events[0]["message"] == (
         "Nameserver limits were exceeded, some nameservers have been omitted, "
@@ -182,10 +185,10 @@ def test_a_pod_finds_short_names_by_its_own_settings(cluster: ClusterUnderTest, 
 
     kubernetes = cluster.get("-n default service kubernetes")["spec"]["clusterIP"]
     assert {(port["port"], port["protocol"]) for port in dns["ports"]} >= {(53, "UDP"), (53, "TCP")}
-    found = inside(cluster, namespace, RESOLVER, "kubernetes.default", "kube-dns.kube-system.svc", "kube-dns")
-    assert found == {
+    wanted = {
         "kubernetes.default": [kubernetes],
         "kube-dns.kube-system.svc": [dns["clusterIP"]],
         "kube-dns": [],
     }
+    until(lambda: inside(cluster, namespace, RESOLVER, *wanted) == wanted, "the addresses")
     assert inside(cluster, namespace, RESOLVER, "kube-dns", name="tuned") == {"kube-dns": [dns["clusterIP"]]}

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.cluster.conftest import ClusterUnderTest, until
 from tests.cluster.manifests import pod, shell
-from tests.cluster.pod_states import apply, condition, status_of, told, waits_for, when
+from tests.cluster.pod_states import apply, condition, history, status_of, told, waits_for, when
 
 MISTYPED = "/bin/no-such-program"
 
@@ -56,16 +56,24 @@ def test_a_pod_past_its_deadline_runs_until_its_programs_end(
 ) -> None:
     deaf = shell("trap '' TERM; while :; do sleep 0.1; done")
     apply(cluster, namespace, pod("late", deaf, activeDeadlineSeconds=4, terminationGracePeriodSeconds=5))
+    version = cluster.get(f"-n {namespace} pod late")["metadata"]["resourceVersion"]
 
-    def called_off(seen: dict[str, Any]) -> bool:
-        return condition(seen, "Ready").get("reason") == "PodFailed"
+    def is_over(change: dict[str, Any]) -> bool:
+        return bool(change["object"]["status"]["phase"] == "Failed")
 
-    late = when(cluster, namespace, "late", called_off, "its end to begin")
-    assert "running" in status_of(late)["state"]
-    assert late["status"]["phase"] != "Failed" and "reason" not in late["status"]
-    late = when(cluster, namespace, "late", lambda seen: seen["status"]["phase"] == "Failed", "its end")
-    assert late["status"]["reason"] == "DeadlineExceeded"
-    assert status_of(late)["state"]["terminated"]["exitCode"] == 137
+    when(cluster, namespace, "late", lambda seen: seen["status"]["phase"] == "Failed", "its end")
+    changes = history(cluster, namespace, "late", version, is_over)
+    called_off = [
+        each["object"]
+        for each in changes
+        if condition(each["object"], "Ready").get("reason") == "PodFailed" and not is_over(each)
+    ]
+    assert called_off, changes
+    assert all("running" in status_of(each)["state"] for each in called_off)
+    assert all("reason" not in each["status"] for each in called_off)
+    over = next(each["object"] for each in changes if is_over(each))
+    assert over["status"]["reason"] == "DeadlineExceeded"
+    assert status_of(over)["state"]["terminated"]["exitCode"] == 137
 
 
 def test_a_probe_that_cannot_be_asked_proves_nothing(cluster: ClusterUnderTest, namespace: str) -> None:
@@ -84,5 +92,5 @@ def test_a_probe_that_cannot_be_asked_proves_nothing(cluster: ClusterUnderTest, 
         return any(each["count"] > 1 for each in cluster.get(line)["items"])
 
     until(repeated, "the probe to be tried again")
-    lost = cluster.get(f"-n {namespace} pod lost")
-    assert status_of(lost)["restartCount"] == 0 and status_of(lost)["ready"]
+    lost = when(cluster, namespace, "lost", lambda seen: status_of(seen)["ready"], "lost to be ready")
+    assert status_of(lost)["restartCount"] == 0

@@ -14,7 +14,17 @@ import pytest
 
 from tests.cluster.conftest import ClusterUnderTest, until
 from tests.cluster.manifests import pod, python, run_ready, shell
-from tests.cluster.pod_states import PodObject, apply, ended, events, logged, status_of, told, when
+from tests.cluster.pod_states import (
+    PodObject,
+    apply,
+    ended,
+    events,
+    logged,
+    status_of,
+    told,
+    waits_for,
+    when,
+)
 
 WAITS = "import signal\nsignal.signal(signal.SIGTERM, lambda *_: exit())\nwhile True: signal.pause()\n"
 
@@ -42,7 +52,7 @@ def test_a_flood_of_lines_is_kept_whole_and_hinders_nobody(cluster: ClusterUnder
     while cluster.get(f"-n {namespace} pod flood")["status"].get("phase") != "Succeeded":
         begun = time.monotonic()
         assert cluster.kubectl(f"-n {namespace} exec calm -- echo here") == "here\n"
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 30
         answers += 1
     assert answers
     lines = cluster.kubectl(f"-n {namespace} logs flood").splitlines()
@@ -88,7 +98,11 @@ def test_what_a_container_left_behind_does_not_outlive_it(cluster: ClusterUnderT
     main = python(DAEMON, env=[{"name": "DATA", "value": "/data"}], volumeMounts=mount)
     apply(cluster, namespace, pod("daemon", main, volumes=volume))
     logged(cluster, namespace, "daemon", "alone True")
-    found = cluster.get(f"-n {namespace} pod daemon")
+
+    def ran_before(now: PodObject) -> object:
+        return status_of(now)["lastState"].get("terminated")
+
+    found = when(cluster, namespace, "daemon", ran_before, "its second run to be told")
     assert status_of(found)["lastState"]["terminated"]["exitCode"] == 3
 
 
@@ -105,7 +119,8 @@ def test_who_ignores_sigterm_is_killed_when_the_grace_is_over(
         logged(cluster, namespace, name, "deaf")
     begun = time.monotonic()
     cluster.kubectl(f"-n {namespace} delete pod free")
-    assert 2 <= time.monotonic() - begun < 12
+    # Well below the 30 s that it would have had without a grace period of its own.
+    assert 2 <= time.monotonic() - begun < 25
     try:
         cluster.kubectl(f"-n {namespace} delete pod held --wait=false")
 
@@ -171,7 +186,8 @@ def test_names_as_long_as_they_may_be(cluster: ClusterUnderTest) -> None:
         run_ready(cluster, space, json.dumps(manifest))
         apply(cluster, space, json.dumps(manifest).replace(name, longest))
         told(cluster, space, longest, "Warning", "FailedCreatePodSandBox", "file name too long")
-        found = cluster.get(f"-n {space} pod {longest}")
+        is_creating = waits_for("ContainerCreating", container)
+        found = when(cluster, space, longest, is_creating, "its status")
         assert status_of(found, container)["state"] == {"waiting": {"reason": "ContainerCreating"}}
         cluster.kubectl(f"-n {space} delete pod {longest}")
         # pkg/kubelet/util/util.go and kubelet_pods.go: cut to 63 characters, and none of `-.` at the end.
@@ -181,13 +197,14 @@ def test_names_as_long_as_they_may_be(cluster: ClusterUnderTest) -> None:
             logged(cluster, space, f"{name} -c {container}", hostname)
         assert cluster.kubectl(f"-n {space} exec -i {name} -- cat", stdin="hello") == "hello"
         assert name in cluster.kubectl(f"-n {space} get pods -l {'l' * 63}={'w' * 63}")
-        assert "Started" in {each[1] for each in events(cluster, space, name)}
+        told(cluster, space, name, "Normal", "Started", "")
         assert container in cluster.kubectl(f"-n {space} describe pod {name}")
         cluster.kubectl(f"-n {space} delete pod {name}")
     finally:
         cluster.kubectl(f"delete namespace {space} --wait=false")
 
 
+@pytest.mark.timeout(420)
 def test_fifty_crashing_containers_do_not_hinder_a_healthy_pod(
     cluster: ClusterUnderTest, namespace: str
 ) -> None:
@@ -211,28 +228,33 @@ def test_fifty_crashing_containers_do_not_hinder_a_healthy_pod(
 
     probe = {"exec": {"command": ["true"]}, "periodSeconds": 1, "timeoutSeconds": 5}
     healthy = pod("healthy", shell("trap 'exit 0' TERM; while :; do sleep 0.2; done", readinessProbe=probe))
+    run_ready(cluster, namespace, healthy)
     watching = subprocess.Popen(
-        cluster.argv(f"-n {namespace} get pods -l app=healthy --watch-only --no-headers"),
+        cluster.argv(f"-n {namespace} get pods -l app=healthy --watch --no-headers"),
         stdout=subprocess.PIPE,
         text=True,
     )
+    assert watching.stdout is not None
     try:
-        run_ready(cluster, namespace, healthy)
-        until(all_restarted, "a restart of each of the fifty")
+        # What it is when the watch begins, and then each change of it.
+        first = watching.stdout.readline()
+        until(all_restarted, "a restart of each of the fifty", 120)
         until(
             lambda: all("CrashLoopBackOff" in json.dumps(each["state"]) for _, each in statuses()),
             "all of them to wait",
+            120,
         )
-        until(lambda: sum(each["restartCount"] > 1 for _, each in statuses()) > 25, "second restarts")
+        until(lambda: sum(each["restartCount"] > 1 for _, each in statuses()) > 25, "second restarts", 120)
     finally:
         watching.terminate()
-        seen = watching.communicate()[0].split("\n")
+        watching.wait()
+        with watching.stdout as rest:
+            seen = [first, *rest]
     for age, status in statuses():
-        # After 0, 10, 30 and 70 s at the earliest.
-        assert status["restartCount"] <= 1 + sum(age >= pause for pause in (10, 30, 70)), (age, status)
-    ready = [line.split()[1:4] for line in seen if " 1/1 " in line]
-    assert ready and all(each == ["1/1", "Running", "0"] for each in ready), seen
-    assert " 0/1 " not in "\n".join(seen[seen.index(next(each for each in seen if " 1/1 " in each)) :])
+        # After 0, 10, 30, 70, 150 and 310 s at the earliest.
+        pauses = (10, 30, 70, 150, 310)
+        assert status["restartCount"] <= 1 + sum(age >= pause for pause in pauses), (age, status)
+    assert all(line.split()[1:4] == ["1/1", "Running", "0"] for line in seen), seen
 
 
 def _age(found: PodObject) -> float:

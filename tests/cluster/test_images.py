@@ -98,6 +98,13 @@ def served(kubectl: Callable[..., str], pod: str) -> str:
     return log if "GET /" in log else ""
 
 
+def answers(kubectl: Callable[..., str], address: str, text: str) -> bool:
+    """Whether the Pod `asking` is given a page there, and it is this one."""
+    page = kubectl(f"exec asking -- wget -T 10 -qO- http://{address}/").strip()
+    assert page == text, page
+    return True
+
+
 def run(kubectl: Callable[..., str], name: str, image: str, policy: str, node: str = "") -> None:
     """Create a Pod that waits."""
     spec: dict[str, Any] = {
@@ -157,14 +164,17 @@ def test_a_name_that_is_none_and_an_image_that_is_not_there(kubectl: Callable[..
     until(lambda: waiting(kubectl, "absent").get("reason") == "ErrImagePull", "ErrImagePull")
     assert "not found" in waiting(kubectl, "absent")["message"]
     until(lambda: waiting(kubectl, "absent").get("reason") == "ImagePullBackOff", "ImagePullBackOff")
-    assert waiting(kubectl, "absent")["message"].startswith(
-        'Back-off pulling image "nginx:1.99-broken": ErrImagePull: '
-    )
-    told = events(kubectl, "absent")
-    assert ("Pulling", 'Pulling image "nginx:1.99-broken"') in told
-    assert any(
-        reason == "Failed" and text.startswith('Failed to pull image "nginx:1.99-broken": ')
-        for reason, text in told
+    text = 'Back-off pulling image "nginx:1.99-broken": ErrImagePull: '
+    # After a while it is tried again, and is ErrImagePull for a moment.
+    until(lambda: waiting(kubectl, "absent")["message"].startswith(text), "the whole message")
+    pulling = ("Pulling", 'Pulling image "nginx:1.99-broken"')
+    until(lambda: pulling in events(kubectl, "absent"), "the Event of the pull")
+    failed = 'Failed to pull image "nginx:1.99-broken": '
+    until(
+        lambda: any(
+            reason == "Failed" and text.startswith(failed) for reason, text in events(kubectl, "absent")
+        ),
+        "the Event of its failure",
     )
 
 
@@ -178,7 +188,8 @@ def test_web_servers_serve_what_a_pod_gives_them(kubectl: Callable[..., str]) ->
         ("own-command", "own-command"),
     ):
         address = kubectl(f"get pod {name} -o jsonpath={{.status.podIP}}")
-        assert kubectl(f"exec asking -- wget -T 10 -qO- http://{address}/").strip() == text
+        # Without a readiness probe a Pod is Ready before its program listens.
+        until(partial(answers, kubectl, address, text), f"{name} to serve {text!r}")
         assert '"GET / HTTP/1.1" 200' in until(partial(served, kubectl, name), "its access log")
     kubectl("delete pod --all --wait=true")
 
@@ -197,7 +208,10 @@ def test_a_stand_in_says_so_wherever_it_can(
         assert cluster.kind == "sandboxed" and status["image"] == "nginx:1.29"
         return
     assert status["image"] == "k8slab.dev/stand-in/nginx:1.29"
-    assert any(reason == "StandIn" and "Stand-in" in text for reason, text in events(kubectl, name))
+    until(
+        lambda: any(reason == "StandIn" and "Stand-in" in text for reason, text in events(kubectl, name)),
+        "the Event that says so",
+    )
 
     def page() -> str:
         """What the Service answers; none where the node has not heard of its endpoints yet."""

@@ -94,5 +94,5 @@ def test_an_address_may_be_asked_for(cluster: ClusterUnderTest, namespace: str) 
         "Warning SyncLoadBalancerFailed Error syncing load balancer: failed to ensure load balancer: "
     )
     assert given(cluster, namespace, "third") == []
-    cluster.kubectl(f"-n {namespace} delete service second --timeout=30s")
+    cluster.kubectl(f"-n {namespace} delete service second --timeout=50s")
     until(lambda: given(cluster, namespace, "third") == [{"ip": wanted, "ipMode": "VIP"}], "the address")

@@ -17,6 +17,7 @@ import pytest
 
 from tests.cluster.conftest import ClusterUnderTest, until
 from tests.cluster.manifests import pod, run_ready, shell
+from tests.cluster.pod_states import condition, when
 
 KEY = "example.com/reserved"
 
@@ -107,9 +108,14 @@ def test_describe_and_status_read_as_a_kubelets(cluster: ClusterUnderTest) -> No
     assert all(info[key] for key in wanted) and info["kubeletVersion"].startswith("v1.")
     for resource in ("cpu", "memory", "ephemeral-storage", "pods"):
         assert status["capacity"][resource] and status["allocatable"][resource]
-    lease = cluster.get(f"-n kube-node-lease lease {name}")
-    assert lease["spec"]["holderIdentity"] == name
-    assert lease["metadata"]["ownerReferences"][0]["kind"] == "Node"
+
+    def owner_of_the_lease() -> str:
+        """A node that has just come may renew it once before it knows its own uid."""
+        lease = cluster.get(f"-n kube-node-lease lease {name}")
+        assert lease["spec"]["holderIdentity"] == name
+        return str(lease["metadata"]["ownerReferences"][0]["kind"])
+
+    assert until(owner_of_the_lease, "the lease") == "Node"
     text = cluster.kubectl(f"describe node {name}")
     for part in ("Roles:", "Lease:", "KubeletReady", "System Info:", "PodCIDR:", "Allocated resources:"):
         assert part in text
@@ -123,10 +129,16 @@ def test_a_pod_that_asks_for_too_much_waits_and_says_what_lacks(
     greedy = shell("sleep 600", resources={"requests": {"cpu": "4000"}})
     cluster.kubectl(f"-n {namespace} apply -f -", stdin=pod("greedy", greedy))
     until_told(cluster, namespace, "greedy", "Insufficient cpu")
-    found = cluster.get(f"-n {namespace} pod greedy")["status"]
-    scheduled = next(each for each in found["conditions"] if each["type"] == "PodScheduled")
-    assert found["phase"] == "Pending"
-    assert (scheduled["status"], scheduled["reason"]) == ("False", "Unschedulable")
+    # The scheduler tells it first, and then writes the condition (schedule_one.go, handleSchedulingFailure).
+    greedy_pod = when(
+        cluster,
+        namespace,
+        "greedy",
+        lambda now: condition(now, "PodScheduled").get("reason") == "Unschedulable",
+        "the condition",
+    )
+    assert greedy_pod["status"]["phase"] == "Pending"
+    assert condition(greedy_pod, "PodScheduled")["status"] == "False"
 
 
 def test_a_taint_keeps_pods_away_that_do_not_tolerate_it(
@@ -158,9 +170,7 @@ def test_a_taint_keeps_pods_away_that_do_not_tolerate_it(
         pytest.skip("a taint that evicts would evict the Pods of others, too")
     cluster.kubectl(f"taint node {reserved} {evicting}=x:NoExecute")
     try:
-        until(
-            lambda: cluster.run(f"-n {namespace} get pod bold").returncode != 0, "the Pod to be evicted", 30
-        )
+        until(lambda: cluster.run(f"-n {namespace} get pod bold").returncode != 0, "the Pod to be evicted")
         assert cluster.get(f"-n {namespace} pod patient")["status"]["phase"] == "Running"
     finally:
         cluster.kubectl(f"taint node {reserved} {evicting}-")

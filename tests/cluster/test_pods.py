@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING
 
 from tests.cluster.conftest import until
 from tests.cluster.manifests import pod, run_ready, shell
-from tests.cluster.pod_states import apply, ended, is_ready, logged, status_of, told, waits_for, when
+from tests.cluster.pod_states import (
+    apply,
+    ended,
+    history,
+    is_ready,
+    logged,
+    status_of,
+    told,
+    waits_for,
+    when,
+)
 
 if TYPE_CHECKING:
     from tests.cluster.conftest import ClusterUnderTest
@@ -76,9 +86,7 @@ def test_deletion_is_graceful_and_in_order(cluster: ClusterUnderTest, namespace:
     began = time.monotonic()
     cluster.kubectl(f"-n {namespace} delete pod polite")
     assert time.monotonic() - began < 15, "it waited for the grace period of a program that had ended"
-    query = f"watch=true&resourceVersion={version}&fieldSelector=metadata.name%3Dpolite&timeoutSeconds=1"
-    lines = cluster.kubectl(f"get --raw '/api/v1/namespaces/{namespace}/pods?{query}'").splitlines()
-    seen = [json.loads(line) for line in lines]
+    seen = history(cluster, namespace, "polite", version, lambda change: change["type"] == "DELETED")
     first_end = next(each["object"] for each in seen if each["object"]["status"]["phase"] == "Failed")
     assert ended(first_end) == ("Error", 7) and first_end["metadata"]["deletionGracePeriodSeconds"] == 20
     assert seen[-1]["type"] == "DELETED" and seen[-1]["object"]["metadata"]["deletionGracePeriodSeconds"] == 0
@@ -141,4 +149,4 @@ def test_a_node_without_room_refuses_a_pod_that_names_it(cluster: ClusterUnderTe
     text = "Pod was rejected: Node didn't have enough resource: cpu, requested: 1000000"
     assert refused["status"]["message"].startswith(text)
     assert "OutOfcpu" in cluster.kubectl(f"-n {namespace} get pod greedy")
-    cluster.kubectl(f"-n {namespace} delete pod greedy --timeout=20s")
+    cluster.kubectl(f"-n {namespace} delete pod greedy --timeout=50s")

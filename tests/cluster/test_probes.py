@@ -70,26 +70,27 @@ def test_http_probes_follow_redirects_and_send_headers(cluster: ClusterUnderTest
     )
     text = "Readiness probe failed: HTTP probe failed with statuscode: 503"
     told(cluster, namespace, "sick", "Warning", "Unhealthy", text)
-    sick = cluster.get(f"-n {namespace} pod sick")
-    assert status_of(sick)["started"] and not status_of(sick)["ready"]
+    sick = when(cluster, namespace, "sick", lambda now: status_of(now)["started"], "sick to be started")
+    assert not status_of(sick)["ready"]
     assert condition(sick, "Ready")["message"] == "containers with unready status: [main]"
 
 
 def test_commands_ports_and_starts(cluster: ClusterUnderTest, namespace: str) -> None:
     command = {"command": ["sh", "-c", "test -e $(PLACE)/well"]}
     main = shell(
-        "sleep 2; touch /work/well; while true; do sleep 0.1; done",
+        "while [ ! -e /work/go ]; do sleep 0.1; done; touch /work/well; while true; do sleep 0.1; done",
         **WORK_MOUNT,
         env=[{"name": "PLACE", "value": "/work"}],
-        startupProbe=every_second(exec=command, failureThreshold=30),
+        startupProbe=every_second(exec=command, failureThreshold=120),
         readinessProbe=every_second(exec=command, successThreshold=2),
         livenessProbe=every_second(exec={"command": ["false"]}, initialDelaySeconds=8),
     )
     apply(cluster, namespace, pod("starts", main, terminationGracePeriodSeconds=1, **WORK))
     early = when(cluster, namespace, "starts", lambda now: status_of(now)["state"].get("running"), "starts")
     assert not status_of(early)["started"] and not status_of(early)["ready"]
-    when(cluster, namespace, "starts", is_ready, "starts to be Ready")
     told(cluster, namespace, "starts", "Warning", "Unhealthy", "Startup probe failed: ")
+    cluster.kubectl(f"-n {namespace} exec starts -- touch /work/go")
+    when(cluster, namespace, "starts", is_ready, "starts to be Ready")
     when(
         cluster,
         namespace,
@@ -128,12 +129,10 @@ def test_a_failed_probe_ends_a_container_by_its_own_grace(
     )
     text = "Container main failed liveness probe"
     if policy == "Never":
-        over = when(
-            cluster, namespace, "stubborn", lambda now: now["status"]["phase"] == "Failed", "the end", 30
-        )
+        over = when(cluster, namespace, "stubborn", lambda now: now["status"]["phase"] == "Failed", "the end")
         assert status_of(over)["state"]["terminated"]["exitCode"] == 137
         assert told(cluster, namespace, "stubborn", "Normal", "Killing", text) == text
     else:
-        when(cluster, namespace, "stubborn", lambda now: status_of(now)["restartCount"], "a restart", 30)
+        when(cluster, namespace, "stubborn", lambda now: status_of(now)["restartCount"], "a restart")
         told(cluster, namespace, "stubborn", "Normal", "Killing", f"{text}, will be restarted")
         cluster.kubectl(f"-n {namespace} delete pod stubborn --grace-period=1")

@@ -59,7 +59,7 @@ def test_nslookup_finds_what_the_cluster_s_dns_has(
 def test_a_pod_serves_with_nc_and_reaches_itself_by_localhost(shell: Execute) -> None:
     line = (
         r"(printf 'HTTP/1.0 200 OK\r\n\r\nhello\n' | nc -l -p 8000 >/dev/null) & "
-        "for i in 1 2 3 4 5 6 7 8 9; do wget -T 5 -qO- localhost:8000 && break; sleep 0.3; done"
+        "i=0; until wget -T 5 -qO- localhost:8000 || [ $i -ge 60 ]; do i=$((i + 1)); sleep 0.3; done"
     )
     assert shell(line).stdout == "hello\n"
 

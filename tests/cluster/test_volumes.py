@@ -144,7 +144,7 @@ def test_files_follow_their_source_and_variables_do_not(cluster: ClusterUnderTes
     # A kubelet looks once a minute; here the watch is enough.
     until(lambda: run("cat /v/whole/colour") == "green", "the new colour", 100)
     until(lambda: "tier" in run("cat /v/about/labels"), "the new label", 100)
-    assert run("cat /v/some/deep/colour.txt") == "green"
+    until(lambda: run("cat /v/some/deep/colour.txt") == "green", "the new colour in the other volume", 100)
     assert run("echo $COLOUR; cat /v/one-file.txt").split() == ["blue", "blue"]
 
 
@@ -182,7 +182,8 @@ def test_what_is_missing_is_waited_for(cluster: ClusterUnderTest, namespace: str
     assert until_told(cluster, namespace, "file", "FailedMount", "later") == text
     text = f'{prefix}[configmap "later" not found, secret "later" not found]'
     assert until_told(cluster, namespace, "mix", "FailedMount", "later") == text
-    assert waiting(cluster, namespace, "file") == {"reason": "ContainerCreating"}
+    creating = {"reason": "ContainerCreating"}
+    until(lambda: waiting(cluster, namespace, "file") == creating, "a Pod that is being made")
     wanted = {"reason": "CreateContainerConfigError", "message": 'configmap "later" not found'}
     until(lambda: waiting(cluster, namespace, "variable") == wanted, "the missing variable to be told")
     text = 'Error: configmap "later" not found'
@@ -340,7 +341,7 @@ def test_a_pod_that_fills_a_limited_folder_is_evicted(cluster: ClusterUnderTest,
     text = 'Usage of EmptyDir volume "work" exceeds the limit "2Mi". '
     # A kubelet's figures of volumes may be a minute old.
     until_told(cluster, namespace, "full", "Evicted", text, 120)
-    cluster.kubectl(f"-n {namespace} wait pod/full --for=jsonpath={{.status.phase}}=Failed --timeout=30s")
+    cluster.kubectl(f"-n {namespace} wait pod/full --for=jsonpath={{.status.phase}}=Failed --timeout=50s")
     status = cluster.get(f"-n {namespace} pod full")["status"]
     assert (status["reason"], status["message"]) == ("Evicted", text)
     assert cluster.get(f"-n {namespace} pod fits")["status"]["phase"] == "Running"
@@ -373,4 +374,7 @@ def test_a_volume_of_another_kind_is_refused_by_an_event(cluster: ClusterUnderTe
             f"{kind}; emptyDir, "
         )
         assert until_told(cluster, namespace, kind, "FailedMount", "offer").startswith(text)
-        assert waiting(cluster, namespace, kind) == {"reason": "ContainerCreating"}
+        until(
+            lambda kind=kind: waiting(cluster, namespace, kind) == {"reason": "ContainerCreating"},  # type: ignore[misc]
+            "a Pod that is being made",
+        )

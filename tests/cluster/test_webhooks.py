@@ -33,7 +33,7 @@ def configuration(namespace: str, certificate: Certificate, kind: str, path: str
         "rules": [rule],
         "admissionReviewVersions": ["v1"],
         "sideEffects": "None",
-        "timeoutSeconds": 5,
+        "timeoutSeconds": 20,
         "failurePolicy": "Fail",
     }
     return {
@@ -74,7 +74,12 @@ def test_admission_webhooks_in_a_pod_change_and_refuse(cluster: ClusterUnderTest
                 "beige is not a colour"
                 in cluster.run(f"{create} --dry-run=server", config_map("x", "beige")).stderr
             ),
-            "the webhooks to be asked",
+            "the validating one to be asked",
+        )
+        trial = f"{create} --dry-run=server -o json"
+        until(
+            lambda: "seen" in json.loads(cluster.kubectl(trial, config_map("x", "blue")))["data"],
+            "the mutating one to be asked",
         )
         taken = cluster.run(create, config_map("taken", "blue"))
         assert taken.returncode == 0 and "Warning: somebody looked at this" in taken.stderr
@@ -137,7 +142,9 @@ def test_a_conversion_webhook_in_a_pod_serves_both_versions(
             ),
             "an object of the stored version",
         )
-        cluster.kubectl(create, json.dumps({**new, "spec": {"host": "b.example", "port": "81"}}))
+        # This one is converted: the API server must have heard of the endpoints behind the webhook's Service.
+        other = json.dumps({**new, "spec": {"host": "b.example", "port": "81"}})
+        until(lambda: cluster.run(create, other).returncode == 0, "an object of the other version")
         converted = cluster.get(f"-n {namespace} targets.v2.{group} old")
         assert (converted["apiVersion"], converted["spec"]) == (
             f"{group}/v2",
