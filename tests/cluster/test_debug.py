@@ -93,8 +93,12 @@ def test_what_it_leaves_behind_ends_with_it(cluster: ClusterUnderTest, namespace
     line = f"-n {namespace} debug web --image={IMAGE} -c look --target=main"
     cluster.kubectl(f"{line} -- sh -c 'setsid sleep 644 & sleep 1'")
     until(lambda: ephemeral(cluster, namespace, "web", "look").get("terminated"), "its end")
-    left = cluster.kubectl(f'-n {namespace} exec web -- sh -c "{COMMANDS}"')
-    assert "sleep 600" in left and "sleep 644" not in left
+
+    def left() -> str:
+        return cluster.kubectl(f'-n {namespace} exec web -- sh -c "{COMMANDS}"')
+
+    until(lambda: "sleep 644" not in left(), "what it left behind to end")
+    assert "sleep 600" in left()
 
 
 def test_an_unknown_target_is_refused(cluster: ClusterUnderTest, namespace: str) -> None:

@@ -51,7 +51,8 @@ class RunningCluster:
 def until(condition: Callable[[], T], what: str, seconds: float = 60) -> T:
     """Wait until a condition is true and return its value; fail with what was seen last.
 
-    What does not answer yet (a refused connection, a kubectl that is told no) is waited for as well.
+    What does not answer yet (a refused connection, a kubectl that is told no) or is not there yet (a field of
+    a status, the first of some Pods) is waited for as well.
     """
     deadline = time.monotonic() + seconds
     seen: T | Exception | None = None
@@ -60,7 +61,7 @@ def until(condition: Callable[[], T], what: str, seconds: float = 60) -> T:
             seen = condition()
             if seen:
                 return seen
-        except (AssertionError, OSError, CommandError) as error:
+        except (AssertionError, LookupError, OSError, CommandError) as error:
             seen = error
         time.sleep(0.05)
     raise AssertionError(f"waited {seconds} s for {what}; last seen: {seen!r}")

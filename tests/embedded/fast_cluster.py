@@ -87,7 +87,7 @@ def pods(cluster: RunningCluster, namespace: str, selector: str = "") -> list[di
 
 
 def until_all_ready(
-    cluster: RunningCluster, namespace: str, selector: str, count: int, seconds: float = 60
+    cluster: RunningCluster, namespace: str, selector: str, count: int, seconds: float = 120
 ) -> list[dict[str, Any]]:
     """Wait until exactly so many Pods are there and all of them are Ready."""
 
@@ -101,7 +101,7 @@ def until_all_ready(
     return until(ready, f"{count} Pods of {selector} to be Ready", seconds)
 
 
-def node_is(cluster: RunningCluster, name: str, status: str, seconds: float = 40) -> dict[str, Any]:
+def node_is(cluster: RunningCluster, name: str, status: str, seconds: float = 90) -> dict[str, Any]:
     """Wait until a Node is there and its Ready condition has a status."""
 
     def has(node: dict[str, Any]) -> bool:

@@ -6,7 +6,6 @@ The clusters are shared: whatever a test stops it starts again.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,8 +18,9 @@ from k8slab.errors import ClusterStateError, CommandError, LabError
 from k8slab.progress import SilentProgress
 from k8slab.session.components import CONTROL_PLANE
 from k8slab.session.restoring import bring_back
-from k8slab.session.stored import key_of, look_up
+from k8slab.session.stored import StoredObject, key_of, look_up
 from tests.embedded.conftest import RunningCluster, until
+from tests.embedded.promptness import within
 
 CHAPTER = "03-replicasets"
 HELD = 2.0
@@ -56,15 +56,13 @@ def web(lab: Lab) -> Lab:
 @contextmanager
 def stopped(lab: Lab, name: str) -> Iterator[None]:
     """A component that is stopped for a while; started in any case."""
-    started = time.monotonic()
-    assert "is stopped" in repr(lab.components[name].stop())
-    assert time.monotonic() - started < HELD
+    with within(HELD):
+        assert "is stopped" in repr(lab.components[name].stop())
     try:
         yield
     finally:
-        started = time.monotonic()
-        assert "runs" in repr(lab.components[name].start())
-        assert time.monotonic() - started < HELD
+        with within(HELD):
+            assert "runs" in repr(lab.components[name].start())
 
 
 def ready(lab: Lab) -> set[str]:
@@ -112,6 +110,7 @@ def test_without_a_controller_manager_a_deleted_pod_is_not_replaced(web: Lab) ->
     until(lambda: len(ready(web)) == 5, "the ReplicaSet to be looked at again")
 
 
+@pytest.mark.timeout(420)
 @pytest.mark.parametrize("name", ["kube-apiserver", "etcd"])
 def test_without_an_api_server_or_etcd_each_call_is_one_sentence_at_once(web: Lab, name: str) -> None:
     web.map()
@@ -128,10 +127,9 @@ def test_without_an_api_server_or_etcd_each_call_is_one_sentence_at_once(web: La
             lambda: web.nodes["worker-1"].power_off(),
             lambda: web.components["kube-scheduler"].stop(),
         ):
-            started = time.monotonic()
-            with pytest.raises(ClusterStateError, match=rf"{name} is stopped.*components\['{name}'\]\.start"):
+            told = rf"{name} is stopped.*components\['{name}'\]\.start"
+            with within(HELD), pytest.raises(ClusterStateError, match=told):
                 call()
-            assert time.monotonic() - started < HELD
         kind = CommandError if name == "kube-apiserver" else ClusterStateError
         with pytest.raises(kind) as caught:
             web.kubectl("get pods")
@@ -147,8 +145,8 @@ def test_without_an_api_server_or_etcd_each_call_is_one_sentence_at_once(web: La
     until(lambda: answers(web), "an answer")
     # Whoever lost the API server takes up its work again.
     web.kubectl("scale rs/web --replicas=4").wait(60)
-    until(lambda: len(ready(web)) == 4, "a fourth Pod")
-    until(lambda: web.map().picture()["scene"]["badge"]["state"] == "live", "the map to be live again")
+    until(lambda: len(ready(web)) == 4, "a fourth Pod", 120)
+    until(lambda: web.map().picture()["scene"]["badge"]["state"] == "live", "the map to be live again", 120)
 
 
 def test_a_kubectl_line_right_after_the_start_waits_for_the_api_server(web: Lab) -> None:
@@ -176,19 +174,25 @@ def test_reset_brings_back_whatever_was_stopped(web: Lab) -> None:
 
 def test_a_reset_after_a_stopped_scheduler_is_as_quick_as_any(web: Lab) -> None:
     web.components["kube-scheduler"].stop()
-    started = time.monotonic()
-    web.reset()
-    assert time.monotonic() - started < 10
+    with within(10):
+        web.reset()
     assert state(web, "kube-scheduler")[1] == "running"
 
 
 def test_etcd_keeps_a_pod_as_bytes_under_its_key(web: Lab) -> None:
     row = web.pods("web")[0]
-    seen = web.etcd(f"pod/{row.name}")
-    pod = web._session.api.get(KINDS["pods"].path(CHAPTER, row.name))
+
+    def same_moment() -> StoredObject:
+        """The Pod in etcd, when the API server shows the same version of it a moment later."""
+        found = web.etcd(f"pod/{row.name}")
+        pod = web._session.api.get(KINDS["pods"].path(CHAPTER, row.name))
+        assert found.mod_revision == int(pod["metadata"]["resourceVersion"])
+        return found
+
+    seen = until(same_moment, "the version that the API server shows")
     assert seen.key == f"/registry/pods/{CHAPTER}/{row.name}"
     assert seen.stored.value.startswith(b"k8s\0")
-    assert seen.mod_revision == int(pod["metadata"]["resourceVersion"]) > seen.create_revision
+    assert seen.mod_revision > seen.create_revision
     assert seen.version > 1
     assert seen.strings[:3] == ("v1", "Pod", row.name)
     assert {row.uid, "k8slab/demo:1"} <= set(seen.strings)

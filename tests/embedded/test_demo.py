@@ -10,6 +10,8 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from k8slab.cluster.journal import Journal
 from k8slab.clusters import cluster_names
 from k8slab.demonstration import demonstrate
@@ -59,6 +61,7 @@ def test_the_story_on_a_running_cluster_leaves_that_cluster_as_it_was(
     assert "Ready" in cluster.kubectl("get nodes"), "a cluster that was there stays"
 
 
+@pytest.mark.timeout(420)
 def test_the_command_starts_a_cluster_and_ends_it_again(tmp_path: Path) -> None:
     name = "t-demo"
     environment = {**os.environ, "K8SLAB_ISOLATION": "plain"}
@@ -68,7 +71,7 @@ def test_the_command_starts_a_cluster_and_ends_it_again(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         env=environment,
-        timeout=170,
+        timeout=400,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

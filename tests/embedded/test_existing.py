@@ -106,7 +106,7 @@ def test_a_namespace_that_was_made_anew_is_another_one(
     lab = attach(proxy, [sandbox], "theirs")
     try:
         lab.kubectl("create configmap mine").wait(30)
-        cluster.kubectl(f"delete namespace {sandbox}")
+        cluster.kubectl(f"delete namespace {sandbox}", timeout=150)
         cluster.kubectl(f"create namespace {sandbox}")
         cluster.kubectl(f"label namespace {sandbox} k8slab.dev/sandbox=true")
         with pytest.raises(GuardError, match="made anew"):

@@ -145,7 +145,7 @@ def test_lines_that_make_objects_are_completed_too(lab: Lab, cluster: RunningClu
     ],
 )
 def test_what_the_chapters_apply_becomes_ready(
-    chapter: str, files: list[str], proxy: RecordingProxy, sandbox: str
+    chapter: str, files: list[str], proxy: RecordingProxy, sandbox: str, cluster: RunningCluster
 ) -> None:
     lab = attach(chapter, proxy, sandbox)
     try:
@@ -153,6 +153,9 @@ def test_what_the_chapters_apply_becomes_ready(
             lab.apply(file).wait(60)
         until(lambda: bool(lab.pods()) and all(map(is_ready, lab.pods())), f"all Pods of {chapter}")
         if chapter == "05-services":
+            # That the Pods are ready does not say that their endpoints are written.
+            asked = f"get --raw /api/v1/namespaces/{sandbox}/services/web:80/proxy/"
+            until(lambda: cluster.kubectl(asked), "an answer of the Service")
             traffic = lab.requests("svc/web")
             until(lambda: traffic.answered >= 20, "20 answers")
             assert traffic.failed == 0

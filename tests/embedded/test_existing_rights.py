@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -55,6 +56,9 @@ def kubeconfig(cluster: RunningCluster, sandbox: str, tmp_path: Path) -> Path:
     content["contexts"] = [{"name": "class", "context": {**named, "namespace": sandbox}}]
     file = tmp_path / "class.yaml"
     file.write_text(yaml.safe_dump(content))
+    # The API server's authorizer hears of a new role a moment after it is stored.
+    asked = f"-n {sandbox} auth can-i delete replicasets.apps --kubeconfig={file}"
+    until(lambda: cluster.kubectl(asked).strip() == "yes", "the role to take effect")
     return file
 
 
@@ -89,8 +93,14 @@ def test_with_few_rights_a_chapter_says_what_is_missing_and_runs_with_the_rest(
     lab.apply("web.yaml").wait(60)
     until(lambda: [pod.ready for pod in lab.pods("app=web")] == ["1/1"] * 3, "3 ready Pods")
     source = lab._views._source()
-    until(lambda: len(source.scene()["pods"]) == 3 and source.scene()["nodes"], "the mirror to follow")
-    scene = source.scene()
+
+    def all_placed() -> dict[str, Any]:
+        """The picture, once the mirror has heard of three Pods and of a node for each."""
+        found: dict[str, Any] = source.scene()
+        assert len(found["pods"]) == 3 and all(pod["node"] for pod in found["pods"].values()), found["pods"]
+        return found
+
+    scene = until(all_placed, "the mirror to follow")
     nodes = {each["name"]: each["status"] for each in scene["nodes"].values()}
     assert nodes and set(nodes.values()) == {"state not to be seen"}
     assert set(nodes) <= {"worker-1", "worker-2", "worker-3"}

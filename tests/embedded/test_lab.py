@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import threading
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from k8slab.mirror.stopwatch import Recovery
 from k8slab.session.chapter_files import manifests_folder
 from k8slab.session.pods import PodRow
 from tests.embedded.conftest import RunningCluster, until
+from tests.embedded.promptness import within
 
 CHAPTER = "03-replicasets"
 HELD = 2.0
@@ -45,6 +45,20 @@ def web(lab: Lab) -> Lab:
     lab.apply("web.yaml").wait(30)
     until_ready(lab, "web", 3)
     return lab
+
+
+@pytest.fixture
+def served(web: Lab) -> Lab:
+    """Web, with a Service that answers: that Pods are ready does not say that the network has heard of it."""
+    until(lambda: answer(web), "an answer of the Service")
+    return web
+
+
+def answer(lab: Lab) -> str:
+    """The Pod that answers at the URL of web."""
+    url = repr(lab.url("svc/web")).split()[0]
+    with urllib.request.urlopen(url, timeout=20) as response:
+        return str(json.load(response)["pod"])
 
 
 def until_ready(lab: Lab, app: str, count: int) -> list[PodRow]:
@@ -130,13 +144,15 @@ def test_a_kill_is_seen_timed_and_replaced(web: Lab, capsys: pytest.CaptureFixtu
         found = watch.recovery
         return found if found is not None and found.healed is not None else None
 
-    recovery = until(healed, "healing")
+    phases = ["replacement created", "scheduled", "process started", "ready", "in endpoints"]
+    recovery = until(healed, "healing", 120)
     assert recovery is not None
     assert recovery.victim.uid == victim.uid
     assert recovery.heir is not None
     assert recovery.heir.uid in {row.uid for row in until_ready(web, "web", 3)}
+    # Pods and endpoints are told by two watches: it may be known to be in endpoints before it is to be ready.
+    until(lambda: list(watch.seconds) == phases, "every phase")
     seconds = watch.seconds
-    assert list(seconds) == ["replacement created", "scheduled", "process started", "ready", "in endpoints"]
     assert seconds["process started"] <= seconds["ready"]
     assert victim.name in repr(watch)
 
@@ -206,7 +222,8 @@ def test_a_pod_without_its_label_lives_on_uncounted(web: Lab, capsys: pytest.Cap
     until(lambda: len([row for row in web.pods() if not row.leaving]) == 3, "one too many to be deleted")
 
 
-def test_requests_are_answered_by_all_and_none_is_lost_when_a_pod_drains(web: Lab) -> None:
+def test_requests_are_answered_by_all_and_none_is_lost_when_a_pod_drains(served: Lab) -> None:
+    web = served
     traffic = web.requests("svc/web", rate=30)
     until(lambda: len(traffic.by_pod) == 3, "answers from three Pods")
     victim = web.pods("web")[0]
@@ -235,7 +252,7 @@ def test_a_prediction_is_judged_by_what_happens(web: Lab) -> None:
     again = web.predict("after-the-kill")
     again.answer("count", "3").answer("name", "same")
     web.kill(web.pods("web")[0])
-    until(lambda: again.run.verdict, "the verdict", seconds=30)
+    until(lambda: again.run.verdict, "the verdict", 120)
     assert again.run.verdict is not None
     assert dict(again.run.verdict.right) == {"count": True, "name": False}
     assert "it was another name" in repr(web.stopwatch())
@@ -247,7 +264,8 @@ def test_the_exercise_is_red_until_it_is_done_and_notices_when_it_breaks(lab: La
     lab.apply("tea.yaml").wait(30)
     until_ready(lab, "tea", 1)
     exercise = lab.exercise("keep-three")
-    assert "wants 1" in exercise.check().message
+    # A check judges by the mirror, which hears of it a moment later than who asks the API server.
+    until(lambda: "wants 1" in exercise.check().message, "the check to have heard of tea")
     assert "Not" not in exercise.hint()
     exec(exercise.solution(), {"lab": lab})
     until(lambda: exercise.check().passed, "the check to turn green")
@@ -276,9 +294,8 @@ def test_kubectl_is_the_real_one_and_the_guard_is_in_front_of_it(web: Lab) -> No
 
 
 def test_a_long_kubectl_line_gives_the_cell_back(web: Lab) -> None:
-    started = time.monotonic()
-    running = web.kubectl("wait pods --all --for=delete --timeout=4s")
-    assert time.monotonic() - started < HELD
+    with within(HELD):
+        running = web.kubectl("wait pods --all --for=delete --timeout=4s")
     assert "still running" in repr(running)
     with pytest.raises(CommandError, match="timed out"):
         running.wait(30)
@@ -301,9 +318,8 @@ def test_no_call_holds_the_kernel(web: Lab) -> None:
         lambda: web.logs(web.pods("web")[0]),
         lambda: web.kill(web.pods("web")[0]),
     ):
-        started = time.monotonic()
-        repr(call())
-        assert time.monotonic() - started < HELD
+        with within(HELD):
+            repr(call())
 
 
 def test_the_map_asks_for_the_prediction_first_and_tells_what_you_did(web: Lab) -> None:
@@ -325,29 +341,22 @@ def test_the_map_asks_for_the_prediction_first_and_tells_what_you_did(web: Lab) 
 
 
 def test_the_url_is_open_to_a_browser_on_this_machine(web: Lab) -> None:
-    url = repr(web.url("svc/web")).split()[0]
-
-    def answer() -> str:
-        with urllib.request.urlopen(url, timeout=5) as response:
-            return str(json.load(response)["pod"])
-
-    assert answer() in names(web)
+    assert until(lambda: answer(web), "an answer") in names(web)
 
 
 def test_stuck_names_the_missing_cell(lab: Lab) -> None:
     assert 'lab.apply("web.yaml")' in repr(lab.stuck())
     lab.apply("web.yaml").wait(30)
     until_ready(lab, "web", 3)
-    assert "lab.kill" in repr(lab.stuck())
+    until(lambda: "lab.kill" in repr(lab.stuck()), "the next cell to be named")
 
 
 def test_reset_is_quick_and_complete(web: Lab) -> None:
     web.apply("tea.yaml").wait(30)
     web.requests("svc/web")
     web.kubectl("create configmap mine --from-literal=a=b").wait(30)
-    started = time.monotonic()
-    web.reset()
-    assert time.monotonic() - started < 10
+    with within(10):
+        web.reset()
     left = repr(web.kubectl("get all,configmaps"))
     assert "web" not in left
     assert "tea" not in left

@@ -25,6 +25,9 @@ OPEN_AND_WAIT = """
     import sys
     from k8slab.cluster.embedded import open_embedded
     from k8slab.progress import SilentProgress
+    if "waits" in sys.argv:
+        print("ready", flush=True)
+        sys.stdin.readline()
     cluster = open_embedded(sys.argv[1], 1, False, SilentProgress())
     print(cluster.uuid, flush=True)
     sys.stdin.read()
@@ -44,10 +47,13 @@ def name(request: pytest.FixtureRequest) -> Iterator[str]:
     end(ClusterFolder.of(name))
 
 
-def holder(name: str) -> subprocess.Popen[str]:
-    """Another Python process that opens the cluster and holds it until its input ends."""
+def holder(name: str, *words: str) -> subprocess.Popen[str]:
+    """Another Python process that opens the cluster and holds it until its input ends.
+
+    With `waits` it says that it is ready, and opens it when it is sent a line.
+    """
     return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(OPEN_AND_WAIT), name],
+        [sys.executable, "-c", textwrap.dedent(OPEN_AND_WAIT), name, *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -76,7 +82,7 @@ def test_kill_9_of_the_only_holder_leaves_nothing_within_15_seconds(name: str) -
     process.kill()
     process.communicate()
     until(lambda: not running(uuid), "every process of the cluster to end", seconds=15)
-    until(lambda: not ClusterFolder.of(name).path.exists(), "the folder to be gone", seconds=5)
+    until(lambda: not ClusterFolder.of(name).path.exists(), "the folder to be gone", seconds=30)
 
 
 def test_two_holders_share_a_cluster_and_the_first_to_close_takes_nothing(name: str) -> None:
@@ -93,15 +99,19 @@ def test_two_holders_share_a_cluster_and_the_first_to_close_takes_nothing(name: 
     with pytest.raises(AssertionError, match="waited"):
         until(lambda: not api_server.is_alive(), "the API server to end", seconds=6)
     let_go(other)
-    until(lambda: not running(uuid), "every process of the cluster to end", seconds=15)
+    until(lambda: not running(uuid), "every process of the cluster to end")
 
 
 def test_a_new_kernel_within_the_linger_finds_the_same_cluster(name: str) -> None:
     one = holder(name)
     uuid = uuid_of(one)
+    # The linger is short, and a Python process may take longer to begin on a busy machine.
+    other = holder(name, "waits")
+    assert other.stdin is not None and uuid_of(other) == "ready"
     one.kill()
     one.communicate()
-    other = holder(name)
+    other.stdin.write("\n")
+    other.stdin.flush()
     assert uuid_of(other) == uuid
     let_go(other)
 
@@ -139,10 +149,10 @@ def test_clusters_live_side_by_side(name: str) -> None:
     octets = {ClusterFolder.of(each).settings().octet for each in (name, f"{name}-b")}
     assert len(octets) == 2
     let_go(one)
-    until(lambda: not running(uuids[0]), "the first cluster to end", seconds=20)
+    until(lambda: not running(uuids[0]), "the first cluster to end")
     assert running(uuids[1])
     let_go(other)
-    until(lambda: not running(uuids[1]), "the second cluster to end", seconds=20)
+    until(lambda: not running(uuids[1]), "the second cluster to end")
 
 
 def test_a_kept_cluster_outlives_its_holder_and_ends_when_told(name: str) -> None:

@@ -34,7 +34,7 @@ def lab(cluster: RunningCluster) -> Iterator[Lab]:
 
 @pytest.fixture
 def objects(lab: Lab) -> ObjectActions:
-    return ObjectActions(lab._session, drain_seconds=20)
+    return ObjectActions(lab._session, drain_seconds=60)
 
 
 def found(lab: Lab, kind: str, name: str) -> Object:
@@ -71,7 +71,12 @@ def test_a_node_is_cordoned_and_emptied_and_a_budget_holds_it(
         objects.act("uncordon", uid)
     assert "unschedulable" not in cluster.api.get(KINDS["nodes"].path(name=str(node)))["spec"]
     until(lambda: len(ready_on(lab)) == 3, "the Pods elsewhere")
-    assert "Cordon" in repr(objects.events_of(uid)) or "NodeNotSchedulable" in repr(objects.events_of(uid))
+
+    def told() -> bool:
+        events = repr(objects.events_of(uid))
+        return "Cordon" in events or "NodeNotSchedulable" in events
+
+    until(told, "the Node's Event")
 
 
 def test_an_owner_is_scaled_by_its_uid_and_a_namesake_is_not(

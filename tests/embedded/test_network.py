@@ -54,9 +54,12 @@ spec:
 
 
 def web(cluster: RunningCluster, namespace: str, replicas: int = 3, drain: int = 2) -> None:
-    """Three Pods behind a Service, all ready and all in its endpoints."""
+    """Three Pods behind a Service, all ready, all in its endpoints and all asked."""
     cluster.kubectl(f"-n {namespace} apply -f -", stdin=WEB.format(replicas=replicas, drain=drain))
     until(lambda: len(ready_endpoints(cluster, namespace)) == replicas, f"{replicas} ready endpoints")
+    # That they are written does not say that the network has heard of them.
+    url = front(cluster, namespace)
+    until(lambda: len({ask(url)["pod"] for _ in range(20)}) == replicas, "an answer of each")
 
 
 def ready_endpoints(cluster: RunningCluster, namespace: str) -> list[Endpoint]:
@@ -79,7 +82,7 @@ def front(cluster: RunningCluster, namespace: str) -> str:
 
 
 def ask(url: str) -> dict[str, Any]:
-    with urllib.request.urlopen(url, timeout=5) as response:
+    with urllib.request.urlopen(url, timeout=20) as response:
         answer: dict[str, Any] = json.load(response)
         return answer
 
@@ -90,7 +93,7 @@ def summary(cluster: RunningCluster, namespace: str, name: str) -> dict[str, Any
     def printed() -> str:
         return cluster.kubectl(f"-n {namespace} logs {name}", check=False)
 
-    log = until(lambda: text if "summary {" in (text := printed()) else "", f"the end of {name}", 90)
+    log = until(lambda: text if "summary {" in (text := printed()) else "", f"the end of {name}", 150)
     counted: dict[str, Any] = json.loads(log.rpartition("summary ")[2])
     return counted
 
@@ -110,7 +113,7 @@ def test_the_kubernetes_service_leads_to_the_api_server(cluster: RunningCluster)
 
     def refused() -> int:
         try:
-            urllib.request.urlopen(f"https://{host}:{port}/api", context=trusted, timeout=5)
+            urllib.request.urlopen(f"https://{host}:{port}/api", context=trusted, timeout=20)
         except urllib.error.HTTPError as error:
             with error:
                 return error.code
@@ -175,6 +178,7 @@ def delete_one(cluster: RunningCluster, namespace: str) -> None:
     until(lambda: len(ready_endpoints(cluster, namespace)) == 3, "three ready endpoints")
 
 
+@pytest.mark.timeout(420)
 def test_no_request_is_lost_when_programs_drain(cluster: RunningCluster, namespace: str) -> None:
     web(cluster, namespace, drain=2)
     start_client(cluster, namespace, "http://web/", 50, 800)
@@ -187,6 +191,7 @@ def test_no_request_is_lost_when_programs_drain(cluster: RunningCluster, namespa
     assert len(counted["by"]) > 3
 
 
+@pytest.mark.timeout(600)
 def test_programs_that_do_not_drain_lose_requests(cluster: RunningCluster, namespace: str) -> None:
     """The counterpart: nothing between client and program retries, so what a program refuses is lost."""
     web(cluster, namespace, drain=0)

@@ -23,6 +23,8 @@ from tests.embedded.fast_cluster import (
 )
 from tests.embedded.node_objects import container_status, get
 
+pytestmark = pytest.mark.timeout(420)
+
 NODES = ("worker-1", "worker-2", "worker-3")
 GRACE = 15.0
 """The fast clock's: a node that is silent for longer is NotReady."""
@@ -46,7 +48,7 @@ def answers(cluster: RunningCluster) -> bool:
     url = cluster.cluster.url(address, 80)
     assert url is not None
     try:
-        with urlopen(url, timeout=5) as response:
+        with urlopen(url, timeout=20) as response:
             return int(response.status) == 200
     except OSError as error:
         raise AssertionError(f"{url}: {error}") from error
@@ -66,10 +68,13 @@ def test_a_killed_part_comes_back_and_the_workload_goes_on(own: RunningCluster, 
     until(restarted, f"{process} to be started again")
     # The cluster works again: what is asked for now, happens.
     name = f"after-{process}"
-    until(
-        lambda: "created" in own.kubectl(f"create deployment {name} --image=k8slab/demo:1", check=False),
-        "the API server to take something",
-    )
+
+    def taken() -> bool:
+        """Taken now, or by an attempt whose answer was lost."""
+        said = own.kubectl(f"create deployment {name} --image=k8slab/demo:1", check=False)
+        return "created" in said or "already exists" in said
+
+    until(taken, "the API server to take something")
     until_all_ready(own, "default", f"app={name}", 1)
     until_all_ready(own, "default", "app=web", 3)
     until(lambda: answers(own), "the Service to answer")
@@ -121,8 +126,8 @@ def test_a_sleep_longer_than_the_grace_is_noticed_and_evicts_nothing(own: Runnin
         signal_everything(own, signal.SIGCONT)
     woke = time.monotonic()
     for node in NODES:
-        node_is(own, node, "True", 60)
-    assert time.monotonic() - woke < 60
+        node_is(own, node, "True")
+    assert time.monotonic() - woke < 120
     until(lambda: not any(get(own, f"node {node}")["spec"].get("taints") for node in NODES), "no taints")
     assert uids(own) == before
     after = until_all_ready(own, "default", "app=web", 3)
@@ -145,11 +150,11 @@ def test_simulated_pods_take_nodes_of_their_own_and_say_what_they_are(own: Runni
     own.kubectl("label namespace many k8slab.dev/simulated=true")
     own.kubectl("-n many create deployment sea --image=anything/at-all --replicas=300")
     own.kubectl("-n many create job once --image=anything/at-all")
-    found = until_all_ready(own, "many", "app=sea", 300, seconds=90)
+    found = until_all_ready(own, "many", "app=sea", 300, seconds=180)
     assert {each["spec"]["nodeName"] for each in found} == {"sim-1", "sim-2", "sim-3"}
     assert len({each["status"]["podIP"] for each in found}) == 300
     assert container_status(found[0])["containerID"].startswith("simulated://")
-    own.kubectl("-n many wait --for=condition=complete job/once --timeout=30s")
+    own.kubectl("-n many wait --for=condition=complete job/once --timeout=50s")
     name = found[0]["metadata"]["name"]
     for line in (f"logs {name}", f"exec {name} -- ls", f"port-forward {name} 18999:80"):
         assert f"{name} is simulated" in own.kubectl(f"-n many {line}", check=False)
@@ -169,7 +174,7 @@ def test_simulated_pods_take_nodes_of_their_own_and_say_what_they_are(own: Runni
     )
     own.kubectl("-n default delete pod stray")
     own.kubectl("-n many delete deployment sea")
-    until(lambda: not pods(own, "many", "app=sea"), "the simulated Pods to be gone", 60)
+    until(lambda: not pods(own, "many", "app=sea"), "the simulated Pods to be gone", 120)
     own.cluster.simulate(1)
     until(lambda: "sim-2" not in own.kubectl("get nodes"), "the surplus nodes to be gone")
     node_is(own, "sim-1", "True")

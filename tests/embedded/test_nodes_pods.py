@@ -33,10 +33,10 @@ def test_a_program_killed_from_outside_is_seen_and_started_again(
         != container_status(after)["containerID"]
     )
     assert program(cluster, after) != pid and not os.path.exists(f"/proc/{pid}")
-    # The first restart is at once.
+    # The first restart is at once; the second would be after 10 s.
     started = container_status(after)["state"]["running"]["startedAt"]
     assert (
         time.mktime(time.strptime(started, "%Y-%m-%dT%H:%M:%SZ"))
         - time.mktime(time.strptime(last["finishedAt"], "%Y-%m-%dT%H:%M:%SZ"))
-        <= 3
+        < 10
     )

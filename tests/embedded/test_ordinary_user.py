@@ -61,6 +61,7 @@ def interpreter(home: Path) -> Path:
     return environment / "bin/python"
 
 
+@pytest.mark.timeout(420)
 @pytest.mark.parametrize("level", ["sandboxed", "plain"])
 def test_the_demo_runs_without_any_right(home: Path, level: str) -> None:
     programs = home / "components"
@@ -87,7 +88,7 @@ def test_the_demo_runs_without_any_right(home: Path, level: str) -> None:
         cwd=home,
         capture_output=True,
         text=True,
-        timeout=170,
+        timeout=400,
     )
     assert completed.returncode == 0, completed.stdout + completed.stderr
     summary = json.loads((out / "summary.json").read_text())

@@ -99,7 +99,9 @@ def pods_of_theirs(cluster: RunningCluster, namespace: str) -> str:
     """A namespace with what chapter 03 makes, made by its owner."""
     cluster.kubectl(f"label namespace {namespace} k8slab.dev/sandbox=true")
     cluster.kubectl(f"-n {namespace} apply -f manifests/03-replicasets/web.yaml")
-    cluster.kubectl(f"-n {namespace} wait --for=condition=Ready pods --all --timeout=60s")
+    # Of the Pods alone none may be there yet; and nothing changes by itself any more once they are counted.
+    counted = "-o jsonpath={.status.readyReplicas}/{.status.availableReplicas}"
+    until(lambda: cluster.kubectl(f"-n {namespace} get rs web {counted}") == "3/3", "three ready Pods")
     return namespace
 
 

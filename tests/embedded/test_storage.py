@@ -17,6 +17,9 @@ from tests.embedded.node_objects import events, get, pod_manifest, shell
 CLAIMS = 24
 
 
+pytestmark = pytest.mark.timeout(420)
+
+
 @pytest.fixture(scope="module")
 def own() -> Iterator[RunningCluster]:
     with fast_cluster("storage") as cluster:
@@ -99,7 +102,7 @@ def test_killed_again_and_again_it_makes_each_volume_once_and_leaves_none(own: R
         assert all(each["status"]["phase"] == "Bound" for each in found), found
         return found
 
-    claims = until(bound, "every claim to be bound", 60)
+    claims = until(bound, "every claim to be bound", 120)
     assert len(claims) == CLAIMS
     held = volumes(own)
     assert set(held) == {f"pvc-{each['metadata']['uid']}" for each in claims}
@@ -113,7 +116,7 @@ def test_killed_again_and_again_it_makes_each_volume_once_and_leaves_none(own: R
     own.kubectl(f"delete pvc {' '.join(names)} --wait=false")
     for _ in range(3):
         kill_provisioner(own)
-    until(lambda: not volumes(own), "every volume to go", 60)
+    until(lambda: not volumes(own), "every volume to go", 120)
     assert folders(own) == []
 
 
@@ -144,8 +147,8 @@ def test_a_volume_on_a_node_without_power_waits_for_it(own: RunningCluster) -> N
         assert placed != node
     finally:
         own.cluster.node(node, "power_on")
-    node_is(own, node, "True", 60)
-    until(lambda: name not in volumes(own), "the volume to go", 30)
+    node_is(own, node, "True")
+    until(lambda: name not in volumes(own), "the volume to go")
     assert not folder.exists()
     own.kubectl("delete pod/lost pvc/lost")
     until(lambda: not volumes(own), "the other volume to go", 60)
@@ -178,4 +181,4 @@ def test_an_agent_that_is_killed_finds_its_volumes_and_files_again(own: RunningC
     own.kubectl("delete pod/keeper pvc/data")
     until(lambda: not volumes(own), "the volume to go", 60)
     left = own.folder.node(node) / "kubelet"
-    until(lambda: not any(uid in each.name for each in left.iterdir()), "the Pod's files to go", 20)
+    until(lambda: not any(uid in each.name for each in left.iterdir()), "the Pod's files to go")

@@ -16,7 +16,7 @@ from k8slab.commands import run
 ROOT = Path(__file__).parents[2]
 
 STORY = """
-import sys
+import sys, time
 from pathlib import Path
 from k8slab.cluster.embedded import open_embedded
 from k8slab.commands import run
@@ -30,7 +30,12 @@ try:
     ready = "--for=jsonpath={.status.readyReplicas}=3"
     run([*kubectl, "wait", ready, "replicaset/web", "--timeout=60s"], timeout=90)
     service = "/api/v1/namespaces/default/services/web:http/proxy/"
-    print(run([*kubectl, "get", "--raw", service], timeout=60).stdout)
+    # That its Pods are ready does not say that the Service's endpoints are written.
+    ends = time.monotonic() + 60
+    while (asked := run([*kubectl, "get", "--raw", service], timeout=60, check=False)).returncode:
+        assert time.monotonic() < ends, asked.stderr
+        time.sleep(0.1)
+    print(asked.stdout)
 finally:
     cluster.delete()
 """
@@ -45,6 +50,7 @@ def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@pytest.mark.timeout(420)
 def test_a_cluster_needs_no_network_but_loopback(state: Path) -> None:
     manifest = ROOT / "manifests" / "03-replicasets" / "web.yaml"
     # A network namespace with nothing in it but lo, as on a machine whose cables are pulled.
@@ -52,7 +58,7 @@ def test_a_cluster_needs_no_network_but_loopback(state: Path) -> None:
     cut_off = ["unshare", "--user", "--map-root-user", "--net", "sh", "-c", inside]
     done = run(
         [*cut_off, sys.executable, STORY, manifest],
-        timeout=170,
+        timeout=400,
         env={**os.environ, "K8SLAB_ISOLATION": "plain"},
     )
     assert done.stdout.strip()
