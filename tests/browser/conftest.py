@@ -20,13 +20,18 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from tests.browser.busy_cell import BusyCell
 from tests.tiers import CHROMIUM_PROGRAMS
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 ARTIFACTS = ROOT / "test-artifacts"
+WAIT_SECONDS = 90
+"""How long anything is waited for: a browser, a kernel and a cluster may share two busy processors."""
+TEST_SECONDS = 600
+"""How long a test may last in which nothing hangs."""
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -38,7 +43,17 @@ ARGUMENTS = [
 ]
 
 
-def until(condition: Callable[[], T], what: str, seconds: float = 30) -> T:
+expect.set_options(timeout=WAIT_SECONDS * 1000)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests of this folder time enough to wait in."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
+
+
+def until(condition: Callable[[], T], what: str, seconds: float = WAIT_SECONDS) -> T:
     """Wait until a condition is true and return its value; fail with what was seen last."""
     deadline = time.monotonic() + seconds
     seen: T | None = None
@@ -48,6 +63,17 @@ def until(condition: Callable[[], T], what: str, seconds: float = 30) -> T:
             return seen
         time.sleep(0.05)
     raise AssertionError(f"waited {seconds} s for {what}; last seen: {seen!r}")
+
+
+def until_equal(read: Callable[[], object], wanted: object, what: str, seconds: float = WAIT_SECONDS) -> None:
+    """Wait until what is read is what is wanted; fail with both.
+
+    What a page shows comes a moment after what made it so: a cell's end, another fact of the same cluster.
+    """
+    deadline = time.monotonic() + seconds
+    while (seen := read()) != wanted and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert seen == wanted, what
 
 
 class Jupyter:
@@ -85,7 +111,7 @@ class Jupyter:
                 start_new_session=True, cwd=self.root,
             )  # fmt: skip
         found = until(
-            lambda: list((folder / "runtime").glob("jpserver-*.json")), f"the server; see {self.log}", 60
+            lambda: list((folder / "runtime").glob("jpserver-*.json")), f"the server; see {self.log}"
         )
         self.port = int(json.loads(found[0].read_text())["port"])
 
@@ -154,8 +180,7 @@ class Notebook:
         self.page.goto(self._address)
         self.page.wait_for_function(
             "() => { const k = window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel;"
-            " return k && ['idle', 'busy'].includes(k.status) && k.connectionStatus === 'connected'; }",
-            timeout=60_000,
+            " return k && ['idle', 'busy'].includes(k.status) && k.connectionStatus === 'connected'; }"
         )
         self.page.evaluate(
             "() => { const shell = window.jupyterapp.shell; shell.collapseLeft(); shell.collapseRight?.(); }"
@@ -174,9 +199,7 @@ class Notebook:
         """Run one cell and wait for its end."""
         before = self.count(index)
         self.start(index)
-        until(
-            lambda: self.count(index) not in (before, None), f"cell {index} to end: {self.output(index)}", 60
-        )
+        until(lambda: self.count(index) not in (before, None), f"cell {index} to end", 2 * WAIT_SECONDS)
 
     def count(self, index: int) -> int | None:
         """The execution count of a cell; None while it runs."""
@@ -191,6 +214,10 @@ class Notebook:
         """The text that a cell shows."""
         return self.page.locator(".jp-Cell").nth(index).locator(".jp-OutputArea").inner_text()
 
+    def shows(self, index: int, part: str) -> None:
+        """Wait until a cell shows that text: its end and its output reach the page one after the other."""
+        until(lambda: part in self.output(index), f"cell {index} to show {part!r}")
+
     def theme(self, name: str) -> None:
         """Change JupyterLab's theme, such as `JupyterLab Dark`."""
         self.page.evaluate(
@@ -202,12 +229,18 @@ class Notebook:
     def live_map(self) -> Locator:
         """The live map, once it is drawn."""
         found = self.page.locator(".k8slab-map[data-width]").first
-        found.wait_for(timeout=30_000)
+        found.wait_for()
         return found
 
     def settle(self) -> None:
         """Wait until nothing is being animated."""
         self.page.wait_for_function("() => document.getAnimations().every(a => a.playState !== 'running')")
+
+    def frame(self) -> None:
+        """Wait until the page has drawn what it has heard so far."""
+        self.page.evaluate(
+            "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))"
+        )
 
     def save(self) -> None:
         """Save the notebook."""
@@ -260,6 +293,7 @@ def known_errors() -> frozenset[str]:
 def page(browser: Browser, known_errors: frozenset[str]) -> Iterator[Page]:
     """A page of its own for each test; errors of scripts fail the test."""
     context = browser.new_context(viewport={"width": 1480, "height": 2300})
+    context.set_default_timeout(WAIT_SECONDS * 1000)
     opened = context.new_page()
     errors: list[str] = []
     opened.on("pageerror", lambda error: errors.append(str(error)))
@@ -288,6 +322,12 @@ def open_notebook(
     yield open_with
     if opened:
         page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
+
+
+@pytest.fixture
+def busy(tmp_path: Path) -> BusyCell:
+    """A cell that runs until the test ends it."""
+    return BusyCell(tmp_path / "enough")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from k8slab.graph.replay import replay
@@ -58,13 +59,12 @@ class RecordedSource(ScriptedSource):
         for callback in list(self._callbacks):
             callback()
 
-    def crash_while_busy(self, seconds: float) -> None:
-        """Crash once a second beside a cell that runs."""
+    def crash_until(self, end: Path) -> None:
+        """Crash again and again beside a cell that runs, until a file is there."""
 
         def beat() -> None:
-            end = time.monotonic() + seconds
             restarts = 0
-            while time.monotonic() < end:
+            while not end.exists():
                 restarts += 1
                 self.crash(restarts)
                 time.sleep(0.3)

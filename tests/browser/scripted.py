@@ -41,6 +41,10 @@ __all__ = [
 ]
 
 
+LONGEST_DRAIN = 300.0
+"""Seconds after which a drain ends though nobody has ended it."""
+
+
 class ScriptedSource:
     """A scene source whose scene is changed by `change`."""
 
@@ -72,12 +76,11 @@ class ScriptedSource:
         for callback in list(self._callbacks):
             callback()
 
-    def beat(self, seconds: float, every: float = 0.1) -> threading.Thread:
-        """Change the scene for a while from a thread: the address of one Pod, and the counter."""
+    def beat(self, end: Path, every: float = 0.1) -> threading.Thread:
+        """Change the scene from a thread, the note of one Pod and the counter, until a file is there."""
 
         def work() -> None:
-            end = time.monotonic() + seconds
-            while time.monotonic() < end:
+            while not end.exists():
                 self.change(lambda scene: scene["pods"]["p3"].update(note=f"change {scene['changes'] + 1}"))
                 time.sleep(every)
 
@@ -87,7 +90,10 @@ class ScriptedSource:
 
 
 class NotingActions:
-    """Actions that append what they were asked to a file, with the time, and change the scene."""
+    """Actions that append what they were asked to a file, with the time, and change the scene.
+
+    A drain lasts until a file `drained` stands beside theirs.
+    """
 
     def __init__(self, source: ScriptedSource, file: Path) -> None:
         self.source = source
@@ -118,7 +124,9 @@ class NotingActions:
     def act(self, verb: str, uid: str, value: str) -> str:
         self.note(verb, uid, value=value)
         if verb == "drain":
-            time.sleep(1.0)
+            deadline = time.monotonic() + LONGEST_DRAIN
+            while not self.file.with_name("drained").exists() and time.monotonic() < deadline:
+                time.sleep(0.05)
             raise LabError("A PodDisruptionBudget forbids it: web-b4t8n must stay.", "Uncordon ends it.")
         edits = {
             "cordon": lambda scene: scene["nodes"][uid].update(status="Ready,SchedulingDisabled"),

@@ -57,7 +57,7 @@ def theirs(tmp_path: Path) -> Iterator[Theirs]:
             made.kubectl("create", "namespace", "play")
             made.kubectl("label", "namespace", "play", "k8slab.dev/sandbox=true")
             made.kubectl("apply", "-n", "play", "-f", str(MANIFEST))
-            until(lambda: len(made.pods()) == 3, "three ready Pods", 60)
+            until(lambda: len(made.pods()) == 3, "three ready Pods")
             yield made
     finally:
         cluster.delete()
@@ -97,6 +97,11 @@ def test_it_is_only_read_until_its_name_is_typed_and_then_one_pod_is_killed(
     expect(page.get_by_text("may now change in 'theirs'")).to_be_visible()
     expect(button).to_be_disabled()
     live.locator(f"button[aria-label='Kill pod {victim}']").click()
-    until(lambda: len(theirs.pods()) == 3 and uid not in theirs.pods().values(), "the heir")
+
+    def healed() -> bool:
+        uids = theirs.pods().values()
+        return len(uids) == 3 and uid not in uids
+
+    until(healed, "the heir")
     page.screenshot(path=ARTIFACTS / "attached-changed.png", full_page=True)
     assert theirs.proxy.changes == [("DELETE", f"/api/v1/namespaces/play/pods/{victim}")]

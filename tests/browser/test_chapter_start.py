@@ -12,7 +12,7 @@ import pytest
 from k8slab.cluster.api import Api
 from k8slab.cluster.embedded import end
 from k8slab.folders import ClusterFolder
-from tests.browser.conftest import ARTIFACTS, ROOT, Jupyter, Notebook, until
+from tests.browser.conftest import ARTIFACTS, ROOT, WAIT_SECONDS, Jupyter, Notebook, until
 
 NAME = "00-start"
 WANTED = (
@@ -70,23 +70,23 @@ def test_the_practice_pod_comes_back_and_twenty_are_twenty_everywhere(
     notebook = open_notebook(*cells())
     for index in range(3):
         notebook.run(index)
-    until(lambda: len(ready(folder, "practice")) == 1, "the practice Pod", 60)
+    until(lambda: len(ready(folder, "practice")) == 1, "the practice Pod")
     before = ready(folder, "practice")
     live = notebook.live_map()
     (uid,) = before
     live.locator(f"[data-uid='{uid}'].k8-look-running").click()
     live.locator("button[aria-label^='Kill pod practice']").click()
-    until(lambda: len(ready(folder, "practice") - before) == 1, "another Pod in its place", 60)
+    until(lambda: len(ready(folder, "practice") - before) == 1, "another Pod in its place")
 
     notebook.run(3)
-    until(lambda: len(ready(folder, "twenty")) == 20, "twenty ready Pods", 90)
+    until(lambda: len(ready(folder, "twenty")) == 20, "twenty ready Pods", 2 * WAIT_SECONDS)
     # The Deployment's own count comes later than its Pods' states, and the cell asks once.
-    until(lambda: reported(folder, "twenty") == 20, "the Deployment's count of twenty", 60)
+    until(lambda: reported(folder, "twenty") == 20, "the Deployment's count of twenty")
     notebook.run(4)
-    until(lambda: "20/20" in notebook.output(4), "kubectl's word")
+    notebook.shows(4, "20/20")
     notebook.run(5)
     points = notebook.page.locator(".js-plotly-plot .scatterlayer path.point")
     # Each of the twenty is two points: the Pod, and its container.
-    until(lambda: points.count() >= 40, "the points of the figure", 90)
+    until(lambda: points.count() >= 40, "the points of the figure")
     Path(ARTIFACTS).mkdir(exist_ok=True)
     notebook.page.screenshot(path=ARTIFACTS / "start-twenty.png", full_page=True)

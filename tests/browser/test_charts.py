@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.browser.conftest import ARTIFACTS, Notebook, until
+from tests.browser.conftest import ARTIFACTS, Notebook, until, until_equal
 
 Open = Callable[..., Notebook]
 
@@ -36,14 +36,15 @@ def test_all_charts_are_drawn_and_read_in_both_themes(open_notebook: Open) -> No
     notebook.theme("JupyterLab Light")
     notebook.run(0)
     plots = page.locator(".js-plotly-plot")
-    until(lambda: plots.count() == 5 and notebook.evaluate(DRAWN) >= 10, "five plots", 60)
+    until(lambda: plots.count() == 5 and notebook.evaluate(DRAWN) >= 10, "five plots")
+    until_equal(plots.locator(".infolayer .gtitle").count, 5, "five titles")
     until(lambda: plots.last.locator(".legendtext").count() > 0, "the last plot's legend")
     page.screenshot(path=ARTIFACTS / "charts-light.png")
     light = notebook.evaluate(INK)
-    assert notebook.evaluate(SMALL) == []
-    assert notebook.evaluate(CUT) == []
+    until_equal(lambda: notebook.evaluate(SMALL), [], "no text too small")
+    until_equal(lambda: notebook.evaluate(CUT), [], "no text cut off")
     tables = page.locator("details.k8slab-chart-words")
-    assert tables.count() == 5
+    until_equal(tables.count, 5, "five tables")
     tables.first.locator("summary").click()
     tables.first.get_by_role("cell", name="web-a", exact=True).wait_for()
     tables.first.locator("summary").click()
@@ -51,7 +52,15 @@ def test_all_charts_are_drawn_and_read_in_both_themes(open_notebook: Open) -> No
     until(lambda: notebook.evaluate(INK) not in (None, light), "words in the theme's colour")
     until(lambda: plots.last.locator(".legendtext").count() > 0, "the plots, drawn again")
     page.screenshot(path=ARTIFACTS / "charts-dark.png")
-    box = plots.first.locator(".barlayer .point path").last.bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=3)
-    page.locator(".js-plotly-plot .hoverlayer text", has_text="web-a on worker-1").first.wait_for()
+    said = page.locator(".js-plotly-plot .hoverlayer text", has_text="web-a on worker-1")
+
+    def hovered() -> bool:
+        # In the new theme the plots are drawn again: the bar may be another one each time.
+        box = plots.first.locator(".barlayer .point path").last.bounding_box()
+        if box is not None:
+            page.mouse.move(2, 2)
+            page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=3)
+            notebook.frame()
+        return said.count() > 0
+
+    until(hovered, "what is said of the last bar")

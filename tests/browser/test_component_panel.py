@@ -9,9 +9,9 @@ import pytest
 from k8slab.cluster.embedded import EmbeddedCluster, end
 from k8slab.cluster.supervisor_client import ask
 from k8slab.folders import ClusterFolder
-from tests.browser.conftest import ARTIFACTS, Notebook, until
+from tests.browser.busy_cell import BusyCell
+from tests.browser.conftest import ARTIFACTS, Notebook, until_equal
 
-SLEEP = "import time\ntime.sleep(20)\nprint('woke', time.time())"
 OPEN = 'from k8slab import Lab\nlab = Lab.open("03-replicasets", backend="embedded", nodes=1)\nlab'
 
 Open = Callable[..., Notebook]
@@ -31,21 +31,22 @@ def states(folder: ClusterFolder) -> dict[str, str]:
 
 
 def test_a_component_is_stopped_and_started_by_mouse_while_a_cell_runs(
-    open_notebook: Open, folder: ClusterFolder
+    open_notebook: Open, folder: ClusterFolder, busy: BusyCell
 ) -> None:
-    notebook = open_notebook(OPEN, "lab.components", SLEEP, "lab.reset()")
+    notebook = open_notebook(OPEN, "lab.components", busy.source(), "lab.reset()")
     notebook.run(0)
     notebook.run(1)
     page = notebook.page
     panel = page.locator(".k8slab-panel").first
-    panel.get_by_text("running, pid").nth(3).wait_for(timeout=30_000)
+    panel.get_by_text("running, pid").nth(3).wait_for()
     for name in ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"):
         assert panel.get_by_text(name, exact=True).count() == 1
     stop = panel.locator("button[title='Stop kube-scheduler']")
     start = panel.locator("button[title='Start kube-scheduler']")
     stop.wait_for()
-    assert "kube-scheduler" in notebook.output(1)
-    if notebook.has_subshells():
+    notebook.shows(1, "kube-scheduler")
+    subshells = notebook.has_subshells()
+    if subshells:
         notebook.start(2)
     stop.click()
     start.wait_for()
@@ -56,8 +57,8 @@ def test_a_component_is_stopped_and_started_by_mouse_while_a_cell_runs(
     panel.screenshot(path=ARTIFACTS / "component-panel.png")
     start.click()
     stop.wait_for()
-    assert states(folder)["kube-scheduler"] == "running"
-    if notebook.has_subshells():
+    until_equal(lambda: states(folder)["kube-scheduler"], "running", "the supervisor's word")
+    if subshells:
         assert notebook.count(2) is None, "all of this happened while the cell was running"
 
     # Without an API server the guard lets nothing be stopped, and says so; starting works.
@@ -73,7 +74,11 @@ def test_a_component_is_stopped_and_started_by_mouse_while_a_cell_runs(
     # What happens elsewhere is seen within a look or two, and a reset brings it back.
     EmbeddedCluster(folder, "", hold=False).process("kube-controller-manager", "stop")
     panel.locator("button[title='Start kube-controller-manager']").wait_for()
-    until(lambda: notebook.count(2) is not None or not notebook.has_subshells(), "the cell's end", 60)
+    if subshells:
+        assert notebook.count(2) is None, "the cell still runs"
+        busy.end()
+        notebook.shows(2, "woke")
     notebook.run(3)
     panel.locator("button[title='Stop kube-controller-manager']").wait_for()
-    assert "failed" not in notebook.output(3) and "at its start again" in notebook.output(3)
+    notebook.shows(3, "at its start again")
+    assert "failed" not in notebook.output(3)

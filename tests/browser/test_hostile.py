@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from k8slab.graph.drawing import svg
 from k8slab.graph.static_picture import static_html
 from k8slab.session.exports import export, told
 from k8slab.widgets.live_map import LiveMap
-from tests.browser.conftest import ARTIFACTS, Notebook, until
+from tests.browser.conftest import ARTIFACTS, Notebook, until, until_equal
 from tests.browser.hostile import PAYLOADS, HostileSource, hostile_charts, pod_table, tally
 
 MAKE = """
@@ -89,12 +90,19 @@ def quiet(page: Page) -> Iterator[Page]:
 def check_inert(page: Page, place: str, *, all_of_them: bool = True) -> None:
     """Nothing but text is in a place of the page, and each of the forty is there as text."""
     root = page.locator(place)
+
+    def text() -> str:
+        return " ".join(root.evaluate_all("roots => roots.map(root => root.textContent)"))
+
+    def missing() -> list[str]:
+        shown = text()
+        return [each[:3] for each in PAYLOADS if each[:3] not in shown]
+
+    if all_of_them:
+        until_equal(missing, [], f"each of the forty in {place}")
     more = root.evaluate_all("(roots, code) => roots.flatMap(eval(code))", MORE_THAN_TEXT)
     assert not more, "\n".join(more)
-    text = " ".join(root.evaluate_all("roots => roots.map(root => root.textContent)"))
-    assert not INVISIBLE.findall(text)
-    if all_of_them:
-        assert [each[:3] for each in PAYLOADS if each[:3] not in text] == []
+    assert not INVISIBLE.findall(text())
 
 
 def test_on_the_map_and_in_its_toolbars(
@@ -103,13 +111,15 @@ def test_on_the_map_and_in_its_toolbars(
     notebook = open_notebook(MAKE.format(file=str(tmp_path / "notes.jsonl")))
     notebook.run(0)
     live = notebook.live_map()
-    assert live.locator(".k8-pod").count() == len(PAYLOADS) + 1
+    until_equal(live.locator(".k8-pod").count, len(PAYLOADS) + 1, "all Pods")
     check_inert(quiet, ".k8slab-map")
     live.screenshot(path=ARTIFACTS / "hostile-map.png")
     live.locator("[data-uid=pod-3]").click()
     toolbar, reader = live.locator(".k8-toolbar"), live.locator(".k8-reader pre")
     for name in ("Logs", "Events", "YAML"):
         toolbar.get_by_role("button", name=re.compile(name)).first.click()
+        # What was read before stays in the reader until the next text comes.
+        expect(live.locator(".k8-reader")).to_have_attribute("aria-label", re.compile(f"^{name} of "))
         until(lambda: PAYLOADS[34] in (reader.text_content() or ""), name)
         check_inert(quiet, ".k8slab-map")
         live.locator(".k8-reader button").first.click()
@@ -135,17 +145,23 @@ def test_in_charts_graph_and_tables(
     notebook = open_notebook(MAKE.format(file=str(tmp_path / "notes.jsonl")) + TABLES, PANELS)
     notebook.run(0)
     plots = quiet.locator(".js-plotly-plot")
-    until(lambda: plots.count() == 4 and plots.last.locator(".legendtext").count() > 0, "four charts", 60)
+    until(lambda: plots.count() == 4 and plots.last.locator(".legendtext").count() > 0, "four charts")
     check_inert(quiet, ".jp-OutputArea")
     hover = quiet.locator(".js-plotly-plot .hoverlayer text")
-    for mark in (".barlayer .point path", ".scatterlayer .point"):
+
+    def said_of(mark: str) -> bool:
+        quiet.mouse.move(2, 2)
         quiet.locator(mark).first.hover(force=True)
-        until(lambda: hover.count() > 0, "what is said of it")
+        notebook.frame()
+        return hover.count() > 0
+
+    for mark in (".barlayer .point path", ".scatterlayer .point"):
+        until(partial(said_of, mark), "what is said of it")
         check_inert(quiet, ".jp-OutputArea")
         quiet.mouse.move(2, 2)
         until(lambda: hover.count() == 0, "it to be silent again")
     notebook.run(1)
-    until(lambda: plots.count() == 5 and plots.last.locator(".legendtext").count() > 0, "the graph", 60)
+    until(lambda: plots.count() == 5 and plots.last.locator(".legendtext").count() > 0, "the graph")
     quiet.get_by_text("requests sent").last.wait_for()
     check_inert(quiet, ".jp-OutputArea")
 

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from k8slab.folders import cache_folder
-from tests.browser.conftest import Jupyter, Notebook, until
+from tests.browser.busy_cell import BEATING, BusyCell
+from tests.browser.conftest import Jupyter, Notebook, until, until_equal
 from tests.tiers import is_required
 
 Open = Callable[..., Notebook]
@@ -29,7 +30,6 @@ INSTALL_SECONDS = 60
 
 MAKE = """
 from pathlib import Path
-import time
 from tests.browser.scripted import NotingActions, ScriptedSource
 from k8slab.widgets.live_map import LiveMap
 source = ScriptedSource()
@@ -37,11 +37,6 @@ live = LiveMap(source, NotingActions(source, Path({file!r})))
 live
 """
 VERSION = "import ipykernel; print(ipykernel.__version__)"
-WAIT = """
-source.beat(4.0)
-while not Path({end!r}).exists():
-    time.sleep(0.05)
-"""
 
 
 def pins() -> dict[str, str]:
@@ -93,7 +88,7 @@ def install(version: str, pin: str) -> tuple[Path, str]:
 
 @pytest.mark.parametrize("version", list(pins()))
 def test_a_kill_while_a_cell_runs(
-    version: str, open_notebook: Open, jupyter: Jupyter, tmp_path: Path, notes: Notes
+    version: str, open_notebook: Open, jupyter: Jupyter, tmp_path: Path, notes: Notes, busy: BusyCell
 ) -> None:
     folder, problem = install(version, pins()[version])
     if problem and is_required("browser"):
@@ -102,17 +97,16 @@ def test_a_kill_while_a_cell_runs(
         pytest.skip(problem)
     kernel = f"ipykernel-{version}"
     jupyter.add_kernel(kernel, folder)
-    end = tmp_path / "end"
-    made, waits = MAKE.format(file=str(tmp_path / "notes.jsonl")), WAIT.format(end=str(end))
-    notebook = open_notebook(made, VERSION, waits, kernel=kernel)
+    made = MAKE.format(file=str(tmp_path / "notes.jsonl"))
+    notebook = open_notebook(made, VERSION, busy.source(BEATING), kernel=kernel)
     notebook.run(1)
-    assert notebook.output(1).strip() == version
+    until_equal(lambda: notebook.output(1).strip(), version, "the kernel's version")
     subshells = not version.startswith("6.")
     assert notebook.has_subshells() == subshells
 
     notebook.run(0)
     live = notebook.live_map()
-    assert live.locator(".k8-pod").count() == 5
+    until_equal(live.locator(".k8-pod").count, 5, "all Pods")
     before = int(live.get_attribute("data-changes") or 0)
     notebook.start(2)
     until(lambda: int(live.get_attribute("data-changes") or 0) > before + 3, "changes while the cell runs")
@@ -127,7 +121,7 @@ def test_a_kill_while_a_cell_runs(
         until(lambda: status.text_content() == "queued: a cell is running", "the browser to say so")
         assert not notes()
     assert notebook.count(2) is None, "the cell still runs"
-    end.touch()
+    busy.end()
     until(lambda: notebook.count(2) is not None, "the cell's end")
     assert [(note["verb"], note["uid"]) for note in until(notes, "the kill")] == [("kill", "p3")]
     until(lambda: live.locator("[data-uid=p3].k8-look-terminating").count(), "the Pod to terminate")

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator
 
-from tests.browser.conftest import ARTIFACTS, Notebook, until
+from tests.browser.busy_cell import BEATING, BusyCell
+from tests.browser.conftest import ARTIFACTS, Notebook, until, until_equal
 
 Open = Callable[..., Notebook]
 Notes = Callable[[], list[dict[str, Any]]]
@@ -22,9 +23,6 @@ source = ScriptedSource({scene})
 live = LiveMap(source, NotingActions(source, Path({file!r})))
 live
 """
-SLEEP = "import time, datetime; source.beat(4.0); time.sleep(6); print('woke', time.time())"
-
-
 CLICK_AND_WATCH = """button => new Promise(resolve => {
   const status = button.closest('.k8-toolbar').querySelector('.k8-status');
   const start = performance.now();
@@ -152,19 +150,19 @@ def test_readable_at_both_widths(open_notebook: Open, tmp_path: Path, scene: str
         live.scroll_into_view_if_needed()
         notebook.settle()
         live.screenshot(path=ARTIFACTS / f"{name}-{width}-{theme.lower()}.png")
-        assert live.evaluate(READABLE) == []
-        assert live.evaluate(CLEAR) == []
+        until_equal(lambda: live.evaluate(READABLE), [], f"all readable at {width}")
+        until_equal(lambda: live.evaluate(CLEAR), [], f"nothing on anything else at {width}")
         live.locator("[data-uid=p3]").click()
         until(lambda: "kubectl" in live.locator(".k8-command").inner_text(), "the kubectl line")
         live.screenshot(path=ARTIFACTS / f"{name}-{width}-{theme.lower()}-toolbar.png")
-        assert live.evaluate(READABLE) == []
+        until_equal(lambda: live.evaluate(READABLE), [], f"the toolbar readable at {width}")
         notebook.page.keyboard.press("Escape")
 
 
 def test_a_kill_by_mouse_arrives_while_another_cell_runs(
-    open_notebook: Open, tmp_path: Path, notes: Notes
+    open_notebook: Open, tmp_path: Path, notes: Notes, busy: BusyCell
 ) -> None:
-    notebook = open_notebook(cells(tmp_path), SLEEP)
+    notebook = open_notebook(cells(tmp_path), busy.source(BEATING))
     notebook.run(0)
     live = notebook.live_map()
     before = changes(live)
@@ -176,6 +174,7 @@ def test_a_kill_by_mouse_arrives_while_another_cell_runs(
     if not notebook.has_subshells():
         assert said == "queued: a cell is running"
         assert after <= 50, f"it took {after:.0f} ms to say so"
+        busy.end()
         until(lambda: notebook.count(1) is not None, "the cell's end")
         assert until(notes, "the kill")[0]["uid"] == "p3"
         return
@@ -185,8 +184,9 @@ def test_a_kill_by_mouse_arrives_while_another_cell_runs(
     until(lambda: live.locator("[data-uid=p3].k8-look-terminating").count(), "the Pod to terminate")
     until(lambda: "deleted" in (live.locator(".k8-toast").text_content() or ""), "the answer")
     assert live.locator(".k8-toolbar").is_hidden(), "the toolbar must not hide what happens next"
-    assert notebook.count(1) is None
-    until(lambda: "woke" in notebook.output(1), "the cell's end")
+    assert notebook.count(1) is None, "the cell still runs"
+    busy.end()
+    notebook.shows(1, "woke")
     assert noted[0]["time"] < float(notebook.output(1).split()[-1])
 
 
@@ -204,7 +204,7 @@ def test_a_page_that_loads_again_shows_the_picture_and_goes_on(
     notebook.save()
     notebook.load()
     live = notebook.live_map()
-    assert live.locator(".k8-pod").count() == 5
+    until_equal(live.locator(".k8-pod").count, 5, "all Pods")
     until(lambda: live.locator("[data-uid=p3].k8-look-terminating").count(), "the picture of before")
     notebook.run(1)
     until(lambda: "after loading" in shown(live, "p3"), "a change after loading")
@@ -273,7 +273,7 @@ def test_kill_waits_for_a_prediction_and_nothing_moves(open_notebook: Open, tmp_
     notebook.run(2)
     until(kill.is_enabled, "the button to wake")
     until(lambda: live.locator(".k8-look-failed").count() == 5, "the new looks")
-    assert live.evaluate(PLACES) == before
+    until_equal(lambda: live.evaluate(PLACES), before, "all where they were")
     notebook.run(3)
     until(lambda: live.locator("[data-uid=p1]:not([aria-hidden])").count() == 0, "the Pod to leave")
     del before["p1"]
@@ -301,4 +301,4 @@ def test_running_the_cell_again_leaves_one_map(open_notebook: Open, tmp_path: Pa
     notebook.live_map()
     until(lambda: notebook.page.locator(".k8slab-map").count() == 1, "one map")
     notebook.run(1)
-    assert notebook.output(1).strip() == "['k8slab-drawer']"
+    until_equal(lambda: notebook.output(1).strip(), "['k8slab-drawer']", "the drawer alone")

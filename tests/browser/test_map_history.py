@@ -8,7 +8,8 @@ from pathlib import Path
 from playwright.sync_api import Locator, Page
 
 from k8slab.session.exports import export
-from tests.browser.conftest import ARTIFACTS, Notebook, until
+from tests.browser.busy_cell import BusyCell
+from tests.browser.conftest import ARTIFACTS, Notebook, until, until_equal
 from tests.browser.recorded import RecordedSource
 
 MAKE = """
@@ -20,7 +21,7 @@ source = RecordedSource()
 live = LiveMap(source, NotingActions(source, Path({file!r})))
 live
 """
-BUSY = "import time; source.crash_while_busy(4); time.sleep(7)"
+CRASHING = "source.crash_until(end)"
 
 
 def clock(bar: Locator) -> str:
@@ -45,8 +46,21 @@ def pods(live: Locator) -> dict[str, str]:
     )
 
 
-def test_history_beside_a_running_cell(open_notebook: Callable[..., Notebook], tmp_path: Path) -> None:
-    notebook = open_notebook(MAKE.format(file=str(tmp_path / "notes.jsonl")), BUSY)
+def slide_to_start(live: Locator, bar: Locator) -> None:
+    """Press the mouse on the slider's left end until the start is drawn: the page may move beneath it."""
+
+    def drawn() -> bool:
+        slide(bar, 0.0)
+        found = pods(live)
+        return set(found.values()) == {"running"} and len(found) == 3
+
+    until(drawn, "the start to be drawn")
+
+
+def test_history_beside_a_running_cell(
+    open_notebook: Callable[..., Notebook], tmp_path: Path, busy: BusyCell
+) -> None:
+    notebook = open_notebook(MAKE.format(file=str(tmp_path / "notes.jsonl")), busy.source(CRASHING))
     notebook.run(0)
     live = notebook.live_map()
     now = pods(live)
@@ -56,8 +70,7 @@ def test_history_beside_a_running_cell(open_notebook: Callable[..., Notebook], t
     live.get_by_role("button", name="History").first.click()
     bar = live.locator(".k8-replay")
     bar.wait_for()
-    slide(bar, 0.0)
-    until(lambda: set(pods(live).values()) == {"running"} and len(pods(live)) == 3, "the start to be drawn")
+    slide_to_start(live, bar)
     assert live.locator(".k8-badge").inner_text().startswith("history: ")
     bar.get_by_role("button", name="Next").click()
     until(lambda: pods(live).get("pod-web-a") == "terminating", "the kill to be drawn")
@@ -70,10 +83,12 @@ def test_history_beside_a_running_cell(open_notebook: Callable[..., Notebook], t
         until(
             lambda: "since" in bar.locator(".k8-replay-note").inner_text(), "changes to be followed behind it"
         )
+        assert notebook.count(1) is None, "the cell still runs"
     live.screenshot(path=ARTIFACTS / "map-history.png")
     bar.get_by_role("button", name="Back to live").click()
     until(lambda: pods(live) == now and not bar.count(), "the live picture")
     assert live.locator(".k8-badge").inner_text().startswith("live")
+    busy.end()
 
 
 def test_an_exported_page_replays_from_a_file(page: Page, tmp_path: Path) -> None:
@@ -84,7 +99,7 @@ def test_an_exported_page_replays_from_a_file(page: Page, tmp_path: Path) -> Non
     page.goto(address)
     live, bar = page.locator(".k8slab-map[data-width]"), page.locator(".k8-replay")
     bar.wait_for()
-    assert len(pods(live)) == 3
+    until_equal(lambda: len(pods(live)), 3, "the start, drawn")
     page.keyboard.press("ArrowRight")
     until(lambda: pods(live).get("pod-web-a") == "terminating", "the kill to be drawn")
     bar.get_by_role("button", name="16×").click()
@@ -93,8 +108,7 @@ def test_an_exported_page_replays_from_a_file(page: Page, tmp_path: Path) -> Non
         lambda: pods(live).get("pod-web-a") in ("ghost", None) and "pod-web-x" in pods(live),
         "the replay to go on",
     )
-    slide(bar, 0.0)
-    until(lambda: "pod-web-x" not in pods(live), "the start to be drawn again")
+    slide_to_start(live, bar)
     live.locator("[data-uid=pod-web-b]").click()
     assert live.get_by_role("button", name="Kill pod web-b", exact=True).is_disabled()
     assert "no cluster" in live.locator(".k8-toolbar").inner_text()

@@ -8,8 +8,9 @@ from typing import Any
 
 from playwright.sync_api import Locator
 
-from tests.browser.conftest import ARTIFACTS, Notebook, until
-from tests.browser.test_live_map import CLEAR, PLACES, READABLE, SLEEP, cells, changes, set_width
+from tests.browser.busy_cell import BEATING, BusyCell
+from tests.browser.conftest import ARTIFACTS, Notebook, until, until_equal
+from tests.browser.test_live_map import CLEAR, PLACES, READABLE, cells, changes, set_width
 
 Open = Callable[..., Notebook]
 Notes = Callable[[], list[dict[str, Any]]]
@@ -48,10 +49,10 @@ def test_every_thing_has_its_toolbar(open_notebook: Open, tmp_path: Path, notes:
             if labels:
                 until(lambda: said(live, "command"), f"the line of {uid}")
             live.screenshot(path=ARTIFACTS / f"objects-{uid.replace('/', '-')}-{width}.png")
-            assert live.evaluate(READABLE) == [], uid
+            until_equal(lambda: live.evaluate(READABLE), [], f"the toolbar of {uid} readable")
             notebook.page.keyboard.press("Escape")
             assert toolbar.is_hidden()
-        assert live.evaluate(CLEAR) == []
+        until_equal(lambda: live.evaluate(CLEAR), [], f"nothing on anything else at {width}")
     set_width(live, 760)
     notebook.run(1)
     live.locator("[data-uid=rs]").click()
@@ -62,12 +63,14 @@ def test_every_thing_has_its_toolbar(open_notebook: Open, tmp_path: Path, notes:
     assert before.keys() == live.evaluate(PLACES).keys() and notes() == []
 
 
-def test_what_is_done_arrives_while_a_cell_runs(open_notebook: Open, tmp_path: Path, notes: Notes) -> None:
-    notebook = open_notebook(cells(tmp_path), SLEEP)
+def test_what_is_done_arrives_while_a_cell_runs(
+    open_notebook: Open, tmp_path: Path, notes: Notes, busy: BusyCell
+) -> None:
+    notebook = open_notebook(cells(tmp_path), busy.source(BEATING))
     notebook.run(0)
     live = notebook.live_map()
-    busy = notebook.has_subshells()
-    if busy:
+    subshells = notebook.has_subshells()
+    if subshells:
         before = changes(live)
         notebook.start(1)
         until(lambda: changes(live) > before, "changes while the cell runs")
@@ -84,8 +87,9 @@ def test_what_is_done_arrives_while_a_cell_runs(open_notebook: Open, tmp_path: P
     until(
         lambda: live.locator(".k8-component-stopped").count(), "the scheduler to be stopped, beside the drain"
     )
+    (tmp_path / "drained").touch()
     until(lambda: "PodDisruptionBudget" in said(live, "toast"), "why it was not drained")
-    if busy:
+    if subshells:
         assert notebook.count(1) is None, "the cell still runs"
     assert [(note["verb"], note["uid"], note["value"]) for note in notes()] == [
         ("scale", "rs", "4"), ("drain", "n2", ""), ("stop_component", "kube-scheduler", "")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.browser.conftest import Notebook, until
+from tests.browser.conftest import Notebook, until, until_equal
 
 Open = Callable[..., Notebook]
 
@@ -79,7 +79,7 @@ def test_arrows_lead_from_pod_to_pod_and_the_filter_greys_out(opened: Opened) ->
     expect(live.locator(".k8-filter")).to_contain_text("0 of 5 match")
     notebook.run(1)
     until(lambda: live.evaluate(DIMMED) == ["p1", "p2", "p4", "p5"], "the filter to follow what changes")
-    assert live.evaluate(PLACES) == before
+    until_equal(lambda: live.evaluate(PLACES), before, "nothing to move")
     field.focus()
     keys.press("Escape")
     assert live.evaluate(DIMMED) == []
@@ -156,10 +156,17 @@ def test_the_whole_screen_and_the_whole_width(opened: Opened) -> None:
     notebook, live = opened()
     button(live, "Full width").click()
     panel = notebook.page.locator(".jp-WindowedPanel-outer").first
-    wide = until(lambda: live.bounding_box(), "the map")
-    room = panel.evaluate("el => el.clientWidth")
-    assert wide is not None and abs(wide["width"] - room) <= 2
-    until(lambda: int(live.get_attribute("data-width") or 0) > room - 4, "the drawing to take the width")
+
+    def room() -> int:
+        # A scroll bar that comes or goes changes it, and the map follows.
+        return int(panel.evaluate("el => el.clientWidth"))
+
+    def is_wide() -> bool:
+        box = live.bounding_box()
+        return box is not None and abs(box["width"] - room()) <= 2
+
+    until(is_wide, "the map to take the width")
+    until(lambda: int(live.get_attribute("data-width") or 0) > room() - 4, "the drawing to take the width")
     assert button(live, "Full width").get_attribute("aria-pressed") == "true"
     button(live, "Full screen").click()
     notebook.page.wait_for_function("() => document.fullscreenElement?.matches('.k8slab-map')")
@@ -168,7 +175,7 @@ def test_the_whole_screen_and_the_whole_width(opened: Opened) -> None:
         "root => { const r = root.getBoundingClientRect();"
         " return r.bottom <= innerHeight + 1 && r.right <= innerWidth + 1; }"
     )
-    assert live.evaluate(inside)
+    until(lambda: live.evaluate(inside), "the map to fit on the screen")
     live.locator("[data-uid=p3]").click()
     expect(live.locator(".k8-toolbar")).to_be_in_viewport()
     live.get_by_text("YAML", exact=True).click()
@@ -176,7 +183,7 @@ def test_the_whole_screen_and_the_whole_width(opened: Opened) -> None:
     notebook.evaluate("() => document.exitFullscreen()")
     until(lambda: button(live, "Full screen").get_attribute("aria-pressed") == "false", "the page again")
     button(live, "Full width").click()
-    until(lambda: int(live.get_attribute("data-width") or 0) < room - 20, "the width of an output")
+    until(lambda: int(live.get_attribute("data-width") or 0) < room() - 20, "the width of an output")
 
 
 def test_one_that_comes_moves_and_many_do_not_and_a_second_map_says_where_it_is(opened: Opened) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import ARTIFACTS, Notebook, until
+from tests.browser.conftest import ARTIFACTS, Notebook, until, until_equal
 
 MAKE = """
 from pathlib import Path
@@ -43,7 +43,7 @@ def test_the_map_is_drawn_kills_and_fills_the_screen(
     assert notebook.evaluate("() => window.jupyterapp.name") == "Jupyter Notebook"
     notebook.run(0)
     live = notebook.live_map()
-    assert live.locator(".k8-pod").count() == 5
+    until_equal(live.locator(".k8-pod").count, 5, "all Pods")
     ARTIFACTS.mkdir(exist_ok=True)
     notebook.settle()
     notebook.page.screenshot(path=ARTIFACTS / "notebook-7.png")

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from k8slab.chapters.exercises import chapter
-from tests.browser.conftest import ARTIFACTS, Notebook, until
+from tests.browser.busy_cell import BEATING, BusyCell
+from tests.browser.conftest import ARTIFACTS, Notebook, until, until_equal
 
 Open = Callable[..., Notebook]
 Notes = Callable[[], list[dict[str, Any]]]
@@ -25,8 +26,8 @@ source = ScriptedSource()
 actions = NotingActions(source, Path({file!r}))
 {last}
 """
-SLEEP = "import time; source.beat(4.0); time.sleep(6); print('woke', time.time())"
-DRAWN = "() => document.querySelector('.js-plotly-plot').data.map(t => (t.hovertext ?? []).join()).join()"
+DRAWN = """() => (document.querySelector('.js-plotly-plot')?.data ?? [])
+    .map(trace => (trace.hovertext ?? []).join()).join()"""
 EXERCISE = """
 from dataclasses import dataclass
 from k8slab.chapters.predictions import Choice, Question
@@ -47,16 +48,16 @@ def cell(tmp_path: Path, last: str) -> str:
 
 
 def test_the_graph_moves_and_its_button_kills_while_a_cell_runs(
-    open_notebook: Open, tmp_path: Path, notes: Notes
+    open_notebook: Open, tmp_path: Path, notes: Notes, busy: BusyCell
 ) -> None:
     notebook = open_notebook(
         cell(tmp_path, "GraphView(source, actions)"),
-        SLEEP,
+        busy.source(BEATING),
         "source.change(lambda scene: scene['pods']['p3'].update(note='seen again'))",
     )
     notebook.run(0)
     page = notebook.page
-    page.locator(".js-plotly-plot .scatterlayer .trace").first.wait_for(state="attached", timeout=60_000)
+    page.locator(".js-plotly-plot .scatterlayer .trace").first.wait_for(state="attached")
     until(lambda: "web-b4t8n" in notebook.evaluate(DRAWN), "the Pods in the figure")
     traces = notebook.evaluate("() => document.querySelector('.js-plotly-plot').data.length")
     notebook.start(1)
@@ -68,7 +69,8 @@ def test_the_graph_moves_and_its_button_kills_while_a_cell_runs(
     button.click()
     if not notebook.has_subshells():
         note = page.locator(".k8-click-note", has_text="queued: a cell is running")
-        note.wait_for(timeout=1000)
+        note.wait_for()
+        busy.end()
         until(lambda: notebook.count(1) is not None, "the cell's end")
     noted = until(notes, "the kill")
     assert noted[0]["verb"] == "kill"
@@ -77,7 +79,8 @@ def test_the_graph_moves_and_its_button_kills_while_a_cell_runs(
         assert noted[0]["uid"] == "p3"
         page.locator(".k8p-note", has_text='pod "web-b4t8n" deleted').wait_for()
     page.locator(".k8slab-panel").first.screenshot(path=ARTIFACTS / "graph-view.png")
-    until(lambda: "woke" in notebook.output(1), "the cell's end")
+    busy.end()
+    notebook.shows(1, "woke")
     assert notebook.evaluate("() => document.querySelector('.js-plotly-plot').data.length") == traces
     notebook.run(0)
     notebook.run(2)
@@ -85,9 +88,9 @@ def test_the_graph_moves_and_its_button_kills_while_a_cell_runs(
 
 
 def test_a_choice_in_the_panel_is_taken_while_a_cell_runs(
-    open_notebook: Open, tmp_path: Path, notes: Notes
+    open_notebook: Open, tmp_path: Path, notes: Notes, busy: BusyCell
 ) -> None:
-    notebook = open_notebook(cell(tmp_path, "KillPanel(source, actions)"), SLEEP)
+    notebook = open_notebook(cell(tmp_path, "KillPanel(source, actions)"), busy.source(BEATING))
     notebook.run(0)
     page = notebook.page
     pods = page.locator(".k8slab-panel select").first
@@ -100,7 +103,8 @@ def test_a_choice_in_the_panel_is_taken_while_a_cell_runs(
     noted = until(notes, "the kill")
     assert notebook.count(1) is None, "the cell still runs"
     assert noted[0]["uid"] == "p4"
-    until(lambda: "woke" in notebook.output(1), "the cell's end")
+    busy.end()
+    notebook.shows(1, "woke")
 
 
 def test_an_exercise_turns_green_by_itself(open_notebook: Open, tmp_path: Path) -> None:
@@ -147,7 +151,7 @@ def test_a_prediction_is_one_click_a_question(open_notebook: Open, tmp_path: Pat
     page.get_by_role("button", name="another", exact=True).click()
     page.locator(".k8p-note", has_text="Now press Kill on any Pod.").wait_for()
     notebook.run(1)
-    assert "'count': '3'" in notebook.output(1)
+    notebook.shows(1, "'count': '3'")
     page.locator(".k8p-note", has_text="right on both.").wait_for()
     page.locator(".k8slab-panel").screenshot(path=ARTIFACTS / "prediction-view.png")
     notebook.run(2)
@@ -199,7 +203,8 @@ def test_a_recap_is_answered_by_mouse_and_keeps_its_count(open_notebook: Open, t
     page.get_by_role("cell", name="3 of 3 right").wait_for()
     notebook.run(1)
     page.get_by_text("3 of 3 right.", exact=True).wait_for()
-    assert page.get_by_role("button", name="✓ right: ").count() == 3, "kept when the cell is run again"
+    kept = page.get_by_role("button", name="✓ right: ")
+    until_equal(kept.count, 3, "kept when the cell is run again")
     notebook.run(3)
     page.get_by_text("✓ solved on").wait_for()
     page.locator(".k8slab-panel").nth(1).screenshot(path=ARTIFACTS / "progress-view.png")
