@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from k8slab.cluster.engine_place import elsewhere
 from k8slab.commands import Completed, find_program, run
 from k8slab.errors import CommandError, MissingToolError, WaitTimeoutError
 
@@ -113,6 +114,10 @@ def find_engine() -> tuple[Engine | None, str]:
 
 def _problem(program: Path) -> str:
     """Why an engine cannot be used, in a few words; empty if it can."""
+    if place := elsewhere(program, environment()):
+        return str(place)
+    if program.name == "docker" and _is_podman(program):
+        return "podman under docker's name, which kind takes for docker in vain"
     try:
         done = run([program, "ps", "--quiet"], timeout=ANSWER_SECONDS, env=environment(), check=False)
     except WaitTimeoutError:
@@ -128,3 +133,12 @@ def _problem(program: Path) -> str:
         return "installed, and not running"
     last = words.splitlines()[-1] if words else "no words"
     return f"`{program.name} ps` ended with exit code {done.returncode}: {last}"
+
+
+def _is_podman(program: Path) -> bool:
+    """Whether a docker is podman's script of that name (its package podman-docker)."""
+    try:
+        done = run([program, "--version"], timeout=ANSWER_SECONDS, env=environment(), check=False)
+    except (WaitTimeoutError, MissingToolError):
+        return False
+    return done.stdout.startswith("podman")

@@ -23,6 +23,7 @@ from k8slab.cluster.container_engine import find_engine
 from k8slab.cluster.kind_cluster import KindCluster
 from k8slab.cluster.kind_command import Kind
 from k8slab.cluster.kind_creation import create
+from k8slab.cluster.kind_cures import engine_cure
 from k8slab.cluster.kind_images import load_demo
 from k8slab.cluster.kind_journal import KindJournal, kind_folder, kind_lock, kind_name, settled
 from k8slab.cluster.kind_parts import COMPONENTS, UNITS, Part
@@ -206,7 +207,7 @@ def _kind(progress: Progress) -> tuple[Kind, str]:
     if engine is None:
         raise LabError(
             f"A kind cluster cannot be made: {seen}.",
-            "`k8slab doctor` has the cure; or open the lab with backend='embedded'.",
+            f"{engine_cure(seen)} Or open the lab with backend='embedded'.",
         )
     found = kind_program.locate_kind(progress)
     return Kind(engine, found.program), found.version

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from k8slab.cluster.container_engine import PROVIDER_VARIABLE, Engine, environment
@@ -108,6 +108,22 @@ class Kind:
         """Full ids of the containers of a cluster's nodes, running or not."""
         words = ("ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={CLUSTER_LABEL}={name}")
         return self.engine.call(*words, timeout=LIST_SECONDS).stdout.split()
+
+    def remove_volumes(self, nodes: Sequence[str]) -> None:
+        """Remove the volumes of nodes that never came to be; those that something uses stay.
+
+        With podman kind makes a node's volume before the node, labelled with its name, and deletes it only
+        together with the node (pkg/cluster/internal/providers/podman); other engines make both in one step.
+
+        Args:
+            nodes: names of the nodes.
+        """
+        if self.engine.name != "podman":
+            return
+        for node in nodes:
+            listed = self.engine.call("volume", "ls", "--filter", f"label={node}", "--quiet", check=False)
+            if found := listed.stdout.split():
+                self.engine.call("volume", "rm", *found, check=False)
 
     def _run(self, *words: str | Path, timeout: float) -> str:
         return run([self.program, *words], timeout=timeout, env=self.environment).stdout

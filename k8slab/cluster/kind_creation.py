@@ -13,7 +13,8 @@ from pathlib import Path
 from k8slab.cluster.kind_cluster import KindCluster
 from k8slab.cluster.kind_command import Announce, Kind
 from k8slab.cluster.kind_configuration import choose_ports, kind_configuration, node_names
-from k8slab.cluster.kind_faults import cure_of, facts_of
+from k8slab.cluster.kind_cures import cure_of
+from k8slab.cluster.kind_faults import facts_of
 from k8slab.cluster.kind_images import load_demo, node_image
 from k8slab.cluster.kind_journal import KindJournal, is_ours, kind_name, remove
 from k8slab.cluster.kind_remains import forget, remember, remembered

@@ -1,4 +1,4 @@
-"""What of an engine or its host keeps kind from working, found beforehand or told from kind's own words.
+"""What of an engine or its host keeps kind from working, found beforehand.
 
 Sources: kind's known issues and `validateProvider` in its create.go, and docs/reality.md for what was seen.
 Each fault has one cure.
@@ -16,29 +16,33 @@ from pathlib import Path
 from typing import Any
 
 from k8slab.cluster.components.disk import existing_folder
-from k8slab.cluster.container_engine import PROVIDER_VARIABLE, Engine
+from k8slab.cluster.container_engine import Engine
+from k8slab.cluster.kind_cures import CAPABILITY_CURE, DISK, MODULES_CURE
 from k8slab.errors import LabError
 
 MEMORY = 3 << 30
 """Bytes an engine should have: four nodes took 1.6 GiB when idle, and the Pods come on top."""
 
-DISK = 6 << 30
 INOTIFY = {"max_user_watches": 524288, "max_user_instances": 512}
 """What kind's known issues ask for; with less, kubelets fail with `too many open files`."""
 
 OLDEST_ENGINE = {"docker": (20, 10), "podman": (4, 0), "nerdctl": (1, 7)}
+OLDEST_CONTAINERD = (1, 7)
+"""With an older one nerdctl refuses the restart policy on-failure, with which kind starts every node."""
+
 NETWORKS = 29
 """Networks of one's own that docker's default address pools leave room for beside the one that kind needs: 31
 pools, one of them for `bridge` (moby's libnetwork/ipamutils)."""
 
 CAP_SYS_RESOURCE = 24
+DAEMONS = {"docker": ("dockerd", "containerd"), "podman": ("podman",), "nerdctl": ("containerd",)}
+"""Engine → whose capabilities its containers get at most; podman has no daemon and gives on our own."""
+
+MODULES = Path("/lib/modules")
+"""kind mounts it into every node. Where it is missing docker and nerdctl make it, and podman refuses."""
+
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 KIND_NETWORK = "kind"
-
-CAPABILITY_CURE = (
-    "Start the engine's own container or service with CAP_SYS_RESOURCE, or use backend='embedded', which"
-    " needs no engine."
-)
 
 _LOCAL = re.compile(r"//(localhost|127\.[\d.]+|\[::1\])[:/]?")
 
@@ -71,6 +75,8 @@ class EngineFacts:
         delegated: whether it may limit memory, processes and CPU.
         memory: bytes its host has; 0 if it does not say.
         root: its folder for images and containers; empty if it does not say.
+        containerd: version of the containerd that nerdctl speaks to; empty with other engines.
+        remote: whether a podman client speaks to a service in another place, such as its machine.
     """
 
     version: str = ""
@@ -79,41 +85,8 @@ class EngineFacts:
     delegated: bool = True
     memory: int = 0
     root: str = ""
-
-
-_ENGINE_CURES = {
-    "docker": (
-        "Add yourself to the engine's group: sudo usermod -aG docker $USER, then log in again.",
-        "Start the engine: sudo systemctl start docker, or start Docker Desktop.",
-    ),
-    "podman": (
-        "Run podman as this user, without CONTAINER_HOST: rootless it needs no rights.",
-        "Start podman's machine: podman machine start.",
-    ),
-    "nerdctl": (
-        "Set containerd up for this user: containerd-rootless-setuptool.sh install.",
-        "Start containerd: sudo systemctl start containerd, or containerd-rootless-setuptool.sh install.",
-    ),
-}
-"""Engine → what to do where it denies, and where it does not run."""
-
-
-def engine_cure(seen: str) -> str:
-    """What to do where no engine answers.
-
-    Args:
-        seen: what `find_engine` said.
-    """
-    for engine, (denied, stopped) in _ENGINE_CURES.items():
-        if f"{engine}: permission denied" in seen:
-            return denied
-        if f"{engine}: installed, and not running" in seen:
-            return stopped
-    if "no answer within" in seen:
-        return "The engine hangs: restart it (sudo systemctl restart docker, or Docker Desktop's menu)."
-    if "names" in seen and "none of" in seen:
-        return f"Unset {PROVIDER_VARIABLE}, or set it to docker, podman or nerdctl."
-    return "For kind install docker, podman or nerdctl."
+    containerd: str = ""
+    remote: bool = False
 
 
 def facts_of(engine: Engine) -> EngineFacts:
@@ -127,8 +100,11 @@ def facts_of(engine: Engine) -> EngineFacts:
         return EngineFacts()
     if "host" in said:
         return _podman(said)
+    facts = _docker(said)
+    if engine.name != "nerdctl":
+        return facts
     # nerdctl's "server" is containerd, whose version says nothing of nerdctl's age.
-    return replace(_docker(said), version=_nerdctl(engine)) if engine.name == "nerdctl" else _docker(said)
+    return replace(facts, version=_nerdctl(engine), containerd=facts.version)
 
 
 def _nerdctl(engine: Engine) -> str:
@@ -159,6 +135,7 @@ def _podman(said: dict[str, Any]) -> EngineFacts:
         delegated=not rootless or {"cpu", "memory", "pids"} <= controllers,
         memory=int(host.get("memTotal") or 0),
         root=str((said.get("store") or {}).get("graphRoot") or ""),
+        remote=bool(host.get("serviceIsRemote")),
     )
 
 
@@ -183,16 +160,17 @@ def blocking(engine: Engine) -> str:
 
 
 def _engine_faults(engine: Engine, facts: EngineFacts) -> Iterator[Fault]:
-    numbers = tuple(int(each) for each in re.findall(r"\d+", facts.version)[:2])
-    oldest = OLDEST_ENGINE[engine.name]
-    if numbers and numbers < oldest:
-        wanted = ".".join(map(str, oldest))
-        yield Fault(
-            "engine's age",
-            f"{engine.name} {facts.version}",
-            f"Update {engine.name} to {wanted} or newer.",
-            True,
-        )
+    ages = (
+        (engine.name, facts.version, OLDEST_ENGINE[engine.name]),
+        ("containerd", facts.containerd, OLDEST_CONTAINERD),
+    )
+    for name, version, oldest in ages:
+        numbers = tuple(int(each) for each in re.findall(r"\d+", version)[:2])
+        if numbers and numbers < oldest:
+            cure = f"Update {name} to {'.'.join(map(str, oldest))} or newer."
+            yield Fault("engine's age", f"{name} {version}", cure, True)
+    if engine.name == "podman" and not facts.remote and Path("/proc").is_dir() and not MODULES.is_dir():
+        yield Fault("kernel modules", f"podman mounts {MODULES}, which is not there", MODULES_CURE, True)
     if facts.rootless and facts.cgroup == 1:
         seen = "a rootless engine on control groups of version 1"
         yield Fault(
@@ -216,9 +194,9 @@ def _engine_faults(engine: Engine, facts: EngineFacts) -> Iterator[Fault]:
 
 def _capability_faults(engine: Engine, facts: EngineFacts) -> Iterator[Fault]:
     """An engine on this very machine without CAP_SYS_RESOURCE starts no privileged container at all."""
-    if not Path("/proc").is_dir() or facts.rootless:
+    if not Path("/proc").is_dir() or facts.rootless or facts.remote:
         return
-    for name in ("dockerd", "containerd"):
+    for name in DAEMONS[engine.name]:
         bounds = _capabilities_of(name)
         if bounds is not None and not bounds >> CAP_SYS_RESOURCE & 1:
             yield Fault("capabilities", f"{name} runs without CAP_SYS_RESOURCE", CAPABILITY_CURE, True)
@@ -226,12 +204,13 @@ def _capability_faults(engine: Engine, facts: EngineFacts) -> Iterator[Fault]:
 
 
 def _capabilities_of(name: str) -> int | None:
-    for status in Path("/proc").glob("[0-9]*/status"):
+    ours = name == "podman"
+    for status in [Path("/proc/self/status")] if ours else Path("/proc").glob("[0-9]*/status"):
         try:
             lines = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
         except OSError:
             continue
-        if lines.get("Name") == name:
+        if ours or lines.get("Name") == name:
             return int(lines.get("CapBnd", "0"), 16)
     return None
 
@@ -299,51 +278,3 @@ def _snap_faults(engine: Engine, facts: EngineFacts) -> Iterator[Fault]:
             "Set TMPDIR and K8SLAB_STATE_DIR to folders in your home that are not hidden, or install the"
             " engine from its own packages.",
         )
-
-
-_CURES: tuple[tuple[str, str], ...] = (
-    (
-        r"unable to apply caps: operation not permitted",
-        f"The engine lacks CAP_SYS_RESOURCE. {CAPABILITY_CURE}",
-    ),
-    (
-        r"too many open files",
-        "sudo sysctl fs.inotify.max_user_watches=524288 fs.inotify.max_user_instances=512",
-    ),
-    (r"no space left on device", f"The engine's disk is full: {DISK >> 30} GiB or more are wanted."),
-    (
-        r"non-overlapping|address pools have been fully subnetted|Pool overlaps",
-        "No addresses are left for kind's network: `docker network prune` removes what nothing uses.",
-    ),
-    (
-        r"failed to pull image",
-        "The node image could not be downloaded. Name one that is here with K8SLAB_KIND_IMAGE, look whether"
-        " the engine reaches its registry, or use backend='embedded'.",
-    ),
-    (
-        r"permission denied",
-        "Add yourself to the engine's group (`sudo usermod -aG docker $USER`), log in again.",
-    ),
-    (
-        r"[Cc]annot connect to the (Docker|docker)|Is the docker daemon running",
-        "Start the engine: `sudo systemctl start docker`, or Docker Desktop.",
-    ),
-    (r"Delegate=yes", "Let systemd delegate control groups to your user: see `k8slab doctor`."),
-    (r"requires cgroup v2", "A rootless engine wants control groups of version 2: see `k8slab doctor`."),
-    (
-        r"could not find a log line that matches",
-        "The node's systemd did not come up; `k8slab doctor` looks at inotify limits and control groups.",
-    ),
-    (
-        r"failed to (init|join) node with kubeadm",
-        "A kubelet did not come up in time; `k8slab doctor` looks at memory, inotify and control groups.",
-    ),
-)
-
-
-def cure_of(output: str) -> str:
-    """What to do about a failure of kind, told from its own words."""
-    for words, cure in _CURES:
-        if re.search(words, output, re.IGNORECASE):
-            return cure
-    return "`k8slab doctor` looks for what kind needs of this machine."

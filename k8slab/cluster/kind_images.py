@@ -37,6 +37,8 @@ SAVE_SECONDS = 120.0
 
 _TAG = re.compile(r"(\S*kindest/node:v1\.(\d+)\.(\d+))")
 
+_LOGGED = re.compile(r'level=\w+ msg="((?:[^"\\]|\\.)*)"')
+
 
 def node_image(kind_version: str, engine: Engine) -> tuple[str, str]:
     """The image to make nodes from, and one sentence that says why.
@@ -157,4 +159,10 @@ def content_of(source: Path, version: str) -> str:
 def _last(error: LabError) -> str:
     """The last words of an engine's output, which name the cause, or the message itself."""
     output = str(getattr(error, "output", "")).strip()
-    return output.splitlines()[-1].strip().rstrip(".") if output else reason_of(error).rstrip(".")
+    if not output:
+        return reason_of(error).rstrip(".")
+    line = output.splitlines()[-1]
+    if match := _LOGGED.search(line):
+        # nerdctl logs its errors; only the first of several lines says what is the matter.
+        line = match[1].replace('\\"', '"').split("\\n")[0]
+    return line.strip().rstrip(".")

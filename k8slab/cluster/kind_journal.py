@@ -141,6 +141,7 @@ def settled(kind: Kind, folder: Path) -> KindJournal | None:
     if not containers:
         _end_cloud(kind, folder, journal)
         if journal is not None and not journal.containers:
+            kind.remove_volumes(list(journal.ports))
             remember(folder, journal.ports)
         remove_tree(folder)
         return None
@@ -225,6 +226,7 @@ def remove(kind: Kind, folder: Path) -> None:
         left = kind.containers(name)
         if not left:
             if journal is not None and unfinished:
+                kind.remove_volumes(list(journal.ports))
                 remember(folder, journal.ports)
             remove_tree(folder)
             return

@@ -38,6 +38,10 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand
         "KIND_EXPERIMENTAL_PROVIDER",
         "K8SLAB_KIND_IMAGE",
         "K8SLAB_DEMO_BASE",
+        "DOCKER_HOST",
+        "DOCKER_CONTEXT",
+        "CONTAINER_HOST",
+        "CONTAINER_CONNECTION",
         *kind_faults.PROXIES,
     ):
         monkeypatch.delenv(variable, raising=False)
@@ -45,6 +49,7 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stand
     monkeypatch.setattr(go_module, "install_go", no_go)
     monkeypatch.setenv("K8SLAB_DOWNLOAD_URL", "http://127.0.0.1:9")
     monkeypatch.setattr(kind_faults, "_capabilities_of", lambda name: None)
+    monkeypatch.setattr(kind_faults, "MODULES", tmp_path)
     yield made
     assert not (tmp_path / "of-the-user").exists()
 

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 
+from kind_standin_dialects import VERSIONS, context, failed, image, info, inspected, network, volume
 from kind_standin_kubectl import kubectl
 from kind_standin_node import CONFIG, PARTS, inside, refuse, say, write
 
@@ -66,23 +67,8 @@ def named(state, name):
     for identifier, each in state["containers"].items():
         if name in (identifier, each["name"]):
             return identifier, each
-    refuse(f"Error response from daemon: No such container: {name}")
-
-
-def inspected(identifier, each):
-    bound = {key: [{"HostIp": "127.0.0.1", "HostPort": str(port)}] for key, port in each["ports"].items()}
-    running = each["status"] in ("running", "paused")
-    return {
-        "Id": identifier,
-        "Name": "/" + each["name"],
-        "Config": {"Labels": each["labels"]},
-        "State": {"Status": each["status"], "Running": running, "Paused": each["status"] == "paused"},
-        "HostConfig": {"PortBindings": bound},
-        "NetworkSettings": {
-            "Ports": bound if running else {},
-            "Networks": {"kind": {"IPAddress": each.get("ip", "")}},
-        },
-    }
+    words = f"no such container {name}"
+    failed(program, f"No such container: {name}", f"inspecting object: {words}", words)
 
 
 def run_container(state, arguments):
@@ -124,10 +110,10 @@ def run_container(state, arguments):
 
 
 def engine(state):
-    if words == ["-v"]:
-        say("Docker version 28.2.2, build e6534b4", sys.stdout)
-    elif words == ["--version"]:
-        say("podman version 5.0.0" if program == "podman" else "nerdctl version 2.0.0", sys.stdout)
+    if words in (["-v"], ["--version"]):
+        say(state.get("shim") or VERSIONS[program], sys.stdout)
+    elif words[:2] == ["context", "inspect"]:
+        context(state, value("--format"))
     elif words[0] == "info":
         form = value("--format", "-f")
         if "SecurityOptions" in form or "DriverStatus" in form:
@@ -135,7 +121,7 @@ def engine(state):
         elif form == "{{.Driver}}":
             say("overlay2", sys.stdout)
         else:
-            say(json.dumps(state["info"]), sys.stdout)
+            say(info(program, state, form), sys.stdout)
     elif words[0] == "ps":
         for identifier, each in labelled(state).items():
             form = value("--format")
@@ -149,22 +135,36 @@ def engine(state):
                 else identifier
             )
             say(text, sys.stdout)
+    elif words[:3] == ["system", "connection", "list"]:
+        say(state.get("connections", "[]"), sys.stdout)
+    elif words[:2] == ["container", "inspect"] and "NetworkMode" in value("--format"):
+        if "around_us" not in state:
+            named(state, words[-1])
+        say(state["around_us"], sys.stdout)
     elif words[:2] == ["container", "inspect"]:
-        there = [inspected(i, state["containers"][i]) for i in words[2:] if i in state["containers"]]
-        missing = len(there) < len(words[2:])
+        asked = [each for each in words[2:] if each not in ("--format", value("--format"))]
+        there = [inspected(program, i, state["containers"][i]) for i in asked if i in state["containers"]]
+        missing = [each for each in asked if each not in state["containers"]]
         # nerdctl shows nothing at all where one is missing.
         if program != "nerdctl" or not missing:
             say(json.dumps(there), sys.stdout)
         if missing:
-            refuse("Error response from daemon: No such container: x")
+            named(state, missing[0])
     elif words[:2] == ["image", "inspect"] or words[:2] == ["inspect", "--type=image"]:
         form = value("--format")
+        there = {image(each): content for each, content in state["images"].items()}
         for name in [each for each in words[2:] if each not in ("--format", form)]:
-            if name not in state["images"]:
-                refuse(f"Error response from daemon: No such image: {name}")
-            say(state["images"][name], sys.stdout)
+            if image(name) not in there:
+                failed(
+                    program,
+                    f"No such image: {name}",
+                    f"inspecting object: {name}: image not known",
+                    f"1 errors:\\nno such image: {name}",
+                )
+            say(there[image(name)], sys.stdout)
     elif words[:2] == ["image", "ls"]:
-        say("\n".join(each for each in state["images"] if "@" not in each), sys.stdout)
+        names = [image(each) for each in state["images"] if "@" not in each]
+        say("\n".join(("docker.io/" if program == "podman" else "") + each for each in names), sys.stdout)
     elif words[0] == "pull":
         if state.get("no_network"):
             refuse(
@@ -178,19 +178,18 @@ def engine(state):
             say(each["labels"]["io.x-k8s.kind.role"], sys.stdout)
         elif "desktop.docker.io" in form:
             say("", sys.stdout)
+        elif not form:
+            say(json.dumps([inspected(program, identifier, each)]), sys.stdout)
+        elif "json .NetworkSettings.Ports" in form:
+            say(json.dumps(inspected(program, identifier, each)["NetworkSettings"]["Ports"]), sys.stdout)
         elif "HostPort" in form:
             say(f"127.0.0.1\t{each['ports']['6443/tcp']}", sys.stdout)
         else:
             say(f"{each['ip']},", sys.stdout)
-    elif words[0] == "network" and words[1] == "ls":
-        names = [each for each in state["networks"] if value("--filter", "") in ("", f"name=^{each}$")]
-        wanted = next(
-            (w.removeprefix("--filter=name=^").removesuffix("$") for w in words if w.startswith("--filter=")),
-            "",
-        )
-        say("\n".join(each for each in names if wanted in ("", each)), sys.stdout)
-    elif words[:2] == ["network", "create"]:
-        state["networks"].append(words[-1])
+    elif words[0] == "network":
+        network(program, state, words)
+    elif words[0] == "volume":
+        volume(state, words)
     elif words[0] == "run":
         return run_container(state, words)
     elif words[0] == "logs":
@@ -205,8 +204,18 @@ def engine(state):
             if not name.startswith("-") and not state.get("delete_keeps"):
                 state["containers"].pop(named(state, name)[0])
     elif words[0] in ("stop", "start", "pause", "unpause"):
-        each = named(state, words[-1])[1]
-        each["status"] = {"stop": "exited", "pause": "paused"}.get(words[0], "running")
+        names = [each for i, each in enumerate(words[1:]) if each[0] != "-" and words[i] != "-t"]
+        for each in [named(state, name)[1] for name in names]:
+            if each["status"] == "paused" and words[0] == "stop" and program == "podman":
+                failed(
+                    program, "", f"container {each['name']} is running or paused, refusing to clean up", ""
+                )
+            each["status"] = {"stop": "exited", "pause": "paused"}.get(words[0], "running")
+        if words[0] == "stop" and state.get("stop_complains"):
+            failed(program, "", "", "1 errors:\\nunable to cleanup port reserver process for container")
+    elif words[0] in ("update", "wait"):
+        for name in [each for each in words[1:] if each[0] != "-"]:
+            named(state, name)
     elif words[0] == "build":
         if state.get("no_network"):
             refuse("ERROR: failed to solve: python:3.13-alpine: failed to resolve source metadata")

@@ -5,18 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from k8slab.cluster import container_engine, kind
+from k8slab.cluster import container_engine, kind, kind_cures, kind_faults
 from k8slab.cluster.container_engine import find_engine
 from k8slab.cluster.kind import open_kind
 from k8slab.cluster.kind_cluster import KindCluster
-from k8slab.cluster.kind_faults import engine_cure, facts_of
+from k8slab.cluster.kind_cures import engine_cure
+from k8slab.cluster.kind_faults import facts_of, faults
 from k8slab.cluster.kind_journal import kind_lock
 from k8slab.errors import ClusterStateError
 from k8slab.progress import CollectedProgress, Step
-from tests.process.kind_standins import StandIns
+from tests.process.kind_standins import NODE_IMAGE, PINNED, StandIns
 
 
 class Waiting(CollectedProgress):
@@ -43,6 +45,15 @@ def nerdctl(stand_ins: StandIns) -> StandIns:
     """nerdctl alone."""
     (stand_ins.bin / "docker").unlink()
     stand_ins.install("nerdctl")
+    return stand_ins
+
+
+@pytest.fixture
+def podman(stand_ins: StandIns, monkeypatch: pytest.MonkeyPatch) -> StandIns:
+    """podman alone, on a host whose inotify limits are high enough."""
+    monkeypatch.setattr(kind_faults, "INOTIFY", {})
+    (stand_ins.bin / "docker").unlink()
+    stand_ins.install("podman")
     return stand_ins
 
 
@@ -108,8 +119,54 @@ def test_each_engines_own_words_have_its_own_cure(
 def test_nerdctls_age_is_its_own_and_not_containerds(nerdctl: StandIns) -> None:
     engine, _ = find_engine()
     assert engine is not None
-    nerdctl.change(info={**nerdctl.state()["info"], "ServerVersion": "v1.6.2"})
-    assert facts_of(engine).version == "2.0.0"
+    nerdctl.change(info={**nerdctl.state()["info"], "ServerVersion": "1.6.20~ds1"})
+    assert (facts_of(engine).version, facts_of(engine).containerd) == ("2.3.0", "1.6.20~ds1")
+    (fault,) = [each for each in faults(engine) if each.blocking]
+    assert (fault.seen, fault.cure) == ("containerd 1.6.20~ds1", "Update containerd to 1.7 or newer.")
+
+
+def test_a_node_that_nerdctl_stops_with_a_complaint_is_off(nerdctl: StandIns) -> None:
+    cluster = opened()
+    nerdctl.change(stop_complains=True)
+    assert cluster.node("worker-1", "power_off").power == "off"
+
+
+def test_podman_is_told_about_a_folder_that_it_does_not_make(
+    podman: StandIns, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(kind_faults, "MODULES", tmp_path / "modules")
+    engine, _ = find_engine()
+    assert engine is not None
+    (fault,) = [each for each in faults(engine) if each.blocking]
+    assert (fault.subject, fault.cure) == ("kernel modules", kind_cures.MODULES_CURE)
+
+
+def test_podman_has_its_own_structure_of_facts(podman: StandIns) -> None:
+    engine, _ = find_engine()
+    assert engine is not None
+    facts = facts_of(engine)
+    assert (facts.version, facts.cgroup, facts.root) == ("5.4.2", 2, "/nowhere/podman")
+    assert not facts.rootless
+
+
+def test_dockers_name_for_podman_is_not_taken_for_docker(stand_ins: StandIns) -> None:
+    stand_ins.install("podman")
+    stand_ins.change(shim="podman version 5.4.2")
+    engine, _ = find_engine()
+    assert engine is not None
+    assert engine.name == "podman"
+
+
+def test_what_an_engine_logs_is_told_in_its_words_alone(nerdctl: StandIns) -> None:
+    words = (
+        'time="2026-11-29T09:08:30Z" level=fatal msg="no buildkit host is available: exec: \\"buildctl\\":'
+        ' executable file not found in $PATH\\nfailed to ping"'
+    )
+    nerdctl.change(refuse={"nerdctl build --tag": words}, images={PINNED: "", NODE_IMAGE: ""})
+    progress = CollectedProgress()
+    opened(progress)
+    (said,) = [line for line in progress.lines if "could not be had" in line]
+    assert 'had: no buildkit host is available: exec: "buildctl": executable file not found in $PATH.' in said
 
 
 def test_a_node_that_was_removed_by_hand_does_not_hide_the_others_from_nerdctl(nerdctl: StandIns) -> None:

@@ -1,4 +1,4 @@
-"""The real program kind against a played docker: what it makes of our configuration, and what it prints.
+"""The real program kind against played engines: what it makes of our configuration, and what it prints.
 
 Runs where a kind is on PATH or in the cache, and where CI requires it kind is fetched; no container engine
 is needed, and no container runs. Everything else about kind is tested against a stand-in of it.
@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from k8slab.cluster import kind_program
-from k8slab.cluster.container_engine import Engine
+from k8slab.cluster.container_engine import ENGINES, Engine, EngineName
 from k8slab.cluster.kind import open_kind
 from k8slab.cluster.kind_command import Kind
 from k8slab.cluster.kind_configuration import choose_ports, kind_configuration, node_names
@@ -48,7 +48,16 @@ def real_kind(real_program: Path, stand_ins: StandIns) -> None:
     (stand_ins.bin / "kind").symlink_to(real_program)
 
 
-def test_it_makes_and_deletes_a_cluster_of_ours(stand_ins: StandIns, tmp_path: Path) -> None:
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest, stand_ins: StandIns) -> Engine:
+    """One engine after the other, each alone on this machine."""
+    name: EngineName = request.param
+    (stand_ins.bin / "docker").unlink()
+    stand_ins.install(name)
+    return Engine(name, stand_ins.bin / name)
+
+
+def test_it_makes_and_deletes_a_cluster_of_ours(stand_ins: StandIns, tmp_path: Path, engine: Engine) -> None:
     stand_ins.change(info=DOCKER_INFO | {"CgroupVersion": "1"})
     progress = CollectedProgress()
     cluster = open_kind("lab", 1, False, progress)
@@ -81,8 +90,37 @@ def test_it_makes_and_deletes_a_cluster_of_ours(stand_ins: StandIns, tmp_path: P
         cluster.kubeconfig.read_text()
     )
     assert cluster.kubeconfig.stat().st_mode & 0o777 == 0o600
+    other_commands_know_it(Kind(engine, stand_ins.bin / "kind"), stand_ins, cluster.kubeconfig, tmp_path)
+    assert cluster.node("worker-1", "pause").power == "paused"
+    assert cluster.node("worker-1", "power_off").power == "off"
+    assert cluster.node("worker-1", "power_on").power == "on"
     cluster.delete()
     assert stand_ins.clusters() == {}
+    assert not stand_ins.state().get("volumes")
+
+
+def other_commands_know_it(kind: Kind, stand_ins: StandIns, kubeconfig: Path, folder: Path) -> None:
+    """Listing, kubeconfig, loading and logs of the cluster of ours, by kind's own commands."""
+    nodes = sorted(stand_ins.clusters()["k8slab-lab"])
+    assert kind._run("get", "clusters", timeout=60).split() == ["k8slab-lab"]
+    assert sorted(kind._run("get", "nodes", "--name", "k8slab-lab", timeout=60).split()) == nodes
+    kind.export_kubeconfig("k8slab-lab", folder / "again")
+    assert (folder / "again").read_text() == kubeconfig.read_text()
+    (folder / "archive").write_text("an archive")
+    kind.load_archive("k8slab-lab", folder / "archive")
+    assert [stand_ins.container(each)["loaded"] for each in nodes] == [2, 2]
+    kind._run("export", "logs", folder / "logs", "--name", "k8slab-lab", timeout=60)
+    assert {each.name for each in (folder / "logs").iterdir() if each.is_dir()} == set(nodes)
+
+
+def test_a_create_that_fails_at_its_first_node_leaves_no_volume(stand_ins: StandIns, engine: Engine) -> None:
+    stand_ins.change(refuse={f"{engine.name} run --name": "Error: statfs /lib/modules: no such file"})
+    with pytest.raises(CommandError) as caught:
+        open_kind("lab", 1, False, CollectedProgress())
+    assert "sudo mkdir -p /lib/modules" in caught.value.cure
+    assert stand_ins.clusters() == {}
+    assert not stand_ins.state().get("volumes")
+    assert ("volume rm" in " ".join(stand_ins.verbs(engine.name))) == (engine.name == "podman")
 
 
 def test_its_words_for_a_cluster_that_is_there_are_known(stand_ins: StandIns, tmp_path: Path) -> None:
