@@ -41,7 +41,7 @@ from k8slab.session.pod_calls import PodCalls
 from k8slab.session.practice import WRITTEN_SECONDS, Practice
 from k8slab.session.record import LearnerRecord
 from k8slab.session.record_keeper import RecordKeeper
-from k8slab.session.running import Running, kubectl_words, let_apply_end, run_for_a_while
+from k8slab.session.running import Running, kubectl_words, let_change_end, run_for_a_while
 from k8slab.session.services import find_service, service_url
 from k8slab.session.session import Session
 from k8slab.session.shown import Stopwatch, Traffic
@@ -245,7 +245,7 @@ class Lab(PodCalls, Practice):
             What shows itself, and has `stop()`, `sent`, `answered`, `failed` and `by_pod`.
         """
         session = self._answering()
-        let_apply_end()
+        let_change_end()
         service = find_service(session, target)
         session.guard.check_traffic(session.namespace)
         api = Api(session.cluster.kubeconfig, session.cluster.context)
@@ -288,7 +288,7 @@ class Lab(PodCalls, Practice):
         Args:
             target: such as `svc/web` or `ingress/web`.
         """
-        let_apply_end()
+        let_change_end()
         return Text((ingress_url if is_ingress(target) else service_url)(self._answering(), target))
 
     @in_plain_words

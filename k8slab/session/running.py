@@ -15,7 +15,14 @@ PATIENCE = 1.8
 """Seconds a call waits for its program before it hands the cell back."""
 
 TURN = 10.0
-"""Seconds that a program waits for its turn behind manifests that are still being applied."""
+"""Seconds that a program waits for its turn behind a change that is still being sent."""
+
+_QUICK_CHANGES = frozenset(
+    {"annotate", "apply", "autoscale", "cordon", "create", "expose", "label", "patch", "replace", "run"}
+    | {"scale", "set", "taint", "uncordon"}
+)
+"""Verbs of kubectl that end when the API server has taken the change; `delete` and `drain` wait for Pods."""
+_QUICK_ROLLOUTS = frozenset({"pause", "restart", "resume", "undo"})
 
 _SHELL_WORDS = frozenset({"|", "||", "&&", ";", ">", ">>", "<", "&"})
 
@@ -126,34 +133,39 @@ def run_for_a_while(words: Sequence[str], work: Callable[[], Completed]) -> Runn
     Raises:
         LabError: it failed within that time.
     """
-    global _applying
+    global _changing
     line = f"kubectl {shlex.join(words)}"
     print(f"$ {line}")
-    before = _applying
+    before = _changing
 
     def in_turn() -> Completed:
-        # Run All is quicker than a busy machine: what was applied first is there first.
+        # Run All is quicker than a busy machine: what was changed first is so first.
         if before is not None:
             before.let_end(TURN)
         return work()
 
     running = Running(in_turn, line)
-    _applying = running if words[:1] == ["apply"] else before
+    _changing = running if _is_quick_change(words) else before
     running.wait(PATIENCE)
-    if _applying is not None and _applying.ended:
-        _applying = None
+    if _changing is not None and _changing.ended:
+        _changing = None
     return running
 
 
-def let_apply_end(seconds: float = PATIENCE) -> None:
-    """Wait for manifests that are still being applied, before what they make is looked up.
+def let_change_end(seconds: float = PATIENCE) -> None:
+    """Wait for a change that is still being sent, before what it makes is looked up.
 
     Args:
         seconds: the longest wait.
     """
-    if _applying is not None:
-        _applying.let_end(seconds)
+    if _changing is not None:
+        _changing.let_end(seconds)
 
 
-_applying: Running | None = None
-"""Manifests that are still being applied, the latest."""
+def _is_quick_change(words: Sequence[str]) -> bool:
+    verb, subverb = (*words[:2], "", "")[:2]
+    return verb in _QUICK_CHANGES or (verb == "rollout" and subverb in _QUICK_ROLLOUTS)
+
+
+_changing: Running | None = None
+"""The latest change that is still being sent."""
