@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from k8slab.cluster.choose import attachment
 from k8slab.cluster.contract import Cluster
 from k8slab.cluster.embedded import EmbeddedCluster, end
+from k8slab.cluster.existing import kubectl_line
 from k8slab.cluster.journal import Journal
 from k8slab.errors import ClusterStateError
 from k8slab.folders import ClusterFolder, state_folder
@@ -42,6 +44,14 @@ def running_cluster(name: str) -> Cluster:
     """
     found = find_cluster(name)
     if found is None:
+        attached = attachment()
+        if attached is not None:
+            line = kubectl_line(attached.context, attached.kubeconfig)
+            raise ClusterStateError(
+                f"No cluster {name!r} that k8slab made is running, and this command works on no other.",
+                "K8SLAB_BACKEND and K8SLAB_CONTEXT name somebody's: reach it in a notebook, by Lab.open, or"
+                f" with `{line}`. One of your own starts with `k8slab up --name {name} --backend embedded`.",
+            )
         others = [each for each in cluster_names() if each != name and find_cluster(each) is not None]
         there = f" There are: {', '.join(others)}." if others else ""
         raise ClusterStateError(

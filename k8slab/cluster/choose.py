@@ -151,6 +151,11 @@ def open_cluster(
     """
     progress = progress or TextProgress()
     choice = obtainable_backend(backend, progress)
+    if choice.backend == "existing" and attach is None and os.environ.get("K8SLAB_CONTEXT"):
+        raise LabError(
+            "This starts a cluster of k8slab's own, and the backend 'existing' is one that is there already.",
+            "Work on that one in a notebook, with Lab.open(...); for one of your own: `--backend embedded`.",
+        )
     if (choice.backend == "existing") != (attach is not None):
         raise LabError(
             f"The backend is {choice.backend!r}, and {'a' if attach else 'no'} context was named.",

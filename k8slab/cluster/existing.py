@@ -93,8 +93,7 @@ class ExistingCluster(Cluster):
         }
 
     def in_terminal(self) -> str:
-        file = ["--kubeconfig", str(self._source)] if self._source else []
-        return shlex.join(["kubectl", *file, "--context", self.context])
+        return kubectl_line(self.context, self._source)
 
     def reality(self) -> tuple[Reality, ...]:
         played = self.product == EMBEDDED
@@ -124,6 +123,12 @@ class ExistingCluster(Cluster):
             f"The cluster {self.name!r} was not made by k8slab and is not ended by it.",
             "lab.reset() removes what the lab made there.",
         )
+
+
+def kubectl_line(context: str, source: Path | None = None) -> str:
+    """What stands before a kubectl line that is typed in a terminal, for one context of a user's file."""
+    file = ["--kubeconfig", str(source)] if source else []
+    return shlex.join(["kubectl", *file, "--context", context])
 
 
 def open_existing(

@@ -14,9 +14,14 @@ import yaml
 
 from k8slab.cluster.api_connection import connect
 
-REVIEWS = (("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"),)
+REVIEWS = (
+    ("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"),
+    ("POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"),
+    ("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews"),
+)
 """What is sent by POST and changes nothing: the API server answers such a review and stores it nowhere
-(source: pkg/registry/authorization/selfsubjectaccessreview/rest.go of Kubernetes 1.36.3)."""
+(source: rest.go of selfsubjectaccessreview and selfsubjectrulesreview in pkg/registry/authorization, and of
+pkg/registry/authentication/selfsubjectreview, Kubernetes 1.36.3)."""
 
 
 class RecordingProxy:
