@@ -20,7 +20,7 @@ from k8slab.session.components import CONTROL_PLANE
 from k8slab.session.restoring import bring_back
 from k8slab.session.stored import StoredObject, key_of, look_up
 from tests.embedded.conftest import RunningCluster, until
-from tests.embedded.promptness import within
+from tests.promptness import within
 
 CHAPTER = "03-replicasets"
 HELD = 2.0

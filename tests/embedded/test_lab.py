@@ -18,7 +18,7 @@ from k8slab.mirror.stopwatch import Recovery
 from k8slab.session.chapter_files import manifests_folder
 from k8slab.session.pods import PodRow
 from tests.embedded.conftest import RunningCluster, until
-from tests.embedded.promptness import within
+from tests.promptness import within
 
 CHAPTER = "03-replicasets"
 HELD = 2.0

@@ -56,7 +56,7 @@ class Running:
             stderr=subprocess.STDOUT,
         )
 
-    def line(self, wanted: str, seconds: float = 20) -> str:
+    def line(self, wanted: str, seconds: float = 60) -> str:
         """Read its output until a line holds some text."""
         assert self.process.stdout is not None
         deadline = time.monotonic() + seconds
@@ -80,7 +80,7 @@ class Running:
                 pipe.close()
 
 
-def until_listens(port: int, seconds: float = 20) -> None:
+def until_listens(port: int, seconds: float = 60) -> None:
     """Wait until somebody listens on 127.0.0.1."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

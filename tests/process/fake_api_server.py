@@ -46,7 +46,7 @@ class FakeApiServer:
         self.stopping = False
         self.frozen = False
         self.spoke = 0.0
-        """When it last sent anything, in epoch seconds."""
+        """When it last began to send anything, in epoch seconds: nobody can have heard it before."""
         self.sockets: set[socket.socket] = set()
         self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.fake = self
@@ -235,9 +235,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(key, value)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
+        self.server.fake.spoke = time.time()
         self.end_headers()
         self.wfile.write(data)
-        self.server.fake.spoke = time.time()
 
     def _awake(self) -> bool:
         """Wait while the server is frozen; whether the client is still there."""
@@ -338,9 +338,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._chunk(piece)
 
     def _chunk(self, data: bytes) -> None:
+        self.server.fake.spoke = time.time()
         self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
         self.wfile.flush()
-        self.server.fake.spoke = time.time()
 
 
 def reset(connection: socket.socket) -> None:

@@ -15,6 +15,7 @@ from k8slab.folders import ClusterFolder, ClusterSettings, Isolation
 from k8slab.network.acceptor import listen_tcp
 from k8slab.network.addresses import PORT_OFFSET, AddressPlan
 from k8slab.network.process import ENDPOINT_SLICES, NAMESPACES, NODES, PODS, SERVICES, LabNetwork
+from tests.promptness import within
 
 
 class FakeApi:
@@ -154,9 +155,10 @@ async def running_network(
         yield bench
     finally:
         task.cancel()
-        ended, _ = await asyncio.wait([task], timeout=1.0)
+        with within(1):
+            ended, _ = await asyncio.wait([task], timeout=30)
         claim.holder.close()
-        assert ended, "the network did not end within a second"
+        assert ended, "the network did not end"
         assert task.cancelled(), task.exception()
 
 
@@ -173,7 +175,7 @@ def settings_of(plan: AddressPlan, isolation: Isolation) -> ClusterSettings:
     )
 
 
-async def until(condition: Callable[[], object], seconds: float = 10) -> None:
+async def until(condition: Callable[[], object], seconds: float = 60) -> None:
     """Wait until a condition is true."""
     async with asyncio.timeout(seconds):
         while not condition():
@@ -182,7 +184,7 @@ async def until(condition: Callable[[], object], seconds: float = 10) -> None:
 
 async def until_listening(place: tuple[str, int], listening: bool = True) -> None:
     """Wait until connections to a place are accepted, or until they are refused."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await accepts(place) is not listening:
             await asyncio.sleep(0.005)
 

@@ -17,6 +17,7 @@ from k8slab import api_watch
 from k8slab.api_client import ApiClient, Change, Identity
 from k8slab.errors import ApiError, ClusterStateError, ConflictError, NotFoundError
 from tests.process.fake_api_server import FakeApiServer
+from tests.promptness import within
 
 PATH = "/api/v1/pods"
 
@@ -47,7 +48,7 @@ class Followed:
                 assert (metadata["uid"] in self.objects) == (change.verb == "modified")
                 self.objects[metadata["uid"]] = metadata["resourceVersion"]
 
-    async def until_equal(self, server: FakeApiServer, seconds: float = 10) -> None:
+    async def until_equal(self, server: FakeApiServer, seconds: float = 60) -> None:
         async with asyncio.timeout(seconds):
             while not self.synced or self.objects != server.versions("pods"):
                 await asyncio.sleep(0.01)
@@ -146,7 +147,7 @@ async def test_a_forgotten_version_is_listed_again_and_deletions_are_seen() -> N
             await followed.until_equal(server)
             server.faults.append("mute")
             server.cut()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while server.faults:
                     await asyncio.sleep(0.01)
             server.delete("pods", "b")
@@ -166,9 +167,8 @@ async def test_a_server_that_is_absent_at_the_start_is_found_at_once() -> None:
         await asyncio.sleep(0.5)
         with FakeApiServer(port) as server:
             server.put("pods", "a", "1")
-            began = time.monotonic()
-            await followed.until_equal(server)
-            assert time.monotonic() - began < 0.5
+            with within(0.5):
+                await followed.until_equal(server)
 
 
 async def test_a_server_that_comes_back_on_its_port() -> None:
@@ -193,7 +193,7 @@ async def test_a_silent_stream_is_opened_again(monkeypatch: pytest.MonkeyPatch) 
             await followed.until_equal(server)
             server.faults.append("silent")
             server.cut()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while server.faults:
                     await asyncio.sleep(0.01)
             server.put("pods", "b", "2")
@@ -204,9 +204,14 @@ async def test_a_silent_stream_is_opened_again(monkeypatch: pytest.MonkeyPatch) 
 async def test_a_refusing_server_is_not_stormed() -> None:
     with FakeApiServer() as server:
         server.always = lambda path, watch: "500"
+        began = time.monotonic()
         async with following(server.port):
             await asyncio.sleep(2)
-        assert 3 < server.asked("pods") < 12
+            async with asyncio.timeout(60):
+                while server.asked("pods") <= 3:
+                    await asyncio.sleep(0.05)
+        # At most six a second: a busy machine takes longer than two for the first four.
+        assert server.asked("pods") < 6 * (time.monotonic() - began)
 
 
 async def test_errors_are_the_servers_own_words() -> None:

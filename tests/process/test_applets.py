@@ -165,7 +165,7 @@ def test_nc_listens_once_or_for_ever(start: Any) -> None:
         assert once.process.poll() is None
     once.line("hello")
     once.process.stdin.close()
-    assert once.process.wait(20) == 0
+    assert once.process.wait(60) == 0
     for_ever = free_port()
     start(
         "nc", "-lk", "-p", str(for_ever), "-e", "sh", "-c", "read x; echo got $x", K8SLAB_ADDRESS="127.0.0.1"

@@ -102,13 +102,8 @@ async def test_a_refused_address_comes_when_it_is_free(api: FakeApi) -> None:
     await until(lambda: api.address("a") == "")
     assert api.services["a"]["metadata"]["finalizers"] == []
     # k8s.io/cloud-provider controllers/service/controller.go, syncLoadBalancerIfNeeded
-    ours = [reason for name, reason in api.reasons if name == "a"]
-    assert ours == [
-        "EnsuringLoadBalancer",
-        "EnsuredLoadBalancer",
-        "DeletingLoadBalancer",
-        "DeletedLoadBalancer",
-    ]
+    wanted = ["EnsuringLoadBalancer", "EnsuredLoadBalancer", "DeletingLoadBalancer", "DeletedLoadBalancer"]
+    await until(lambda: [reason for name, reason in api.reasons if name == "a"] == wanted)
 
 
 async def test_who_waits_hears_of_an_address_that_its_holder_gave_up_for_another(api: FakeApi) -> None:

@@ -157,10 +157,11 @@ def test_interrupted_build_leaves_no_process_and_the_next_works(
     assert process.wait(60) == -number
     (go / "hangs").unlink()
     if number == signal.SIGINT:
-        assert not alive(pid)
+        # It was killed by then; a busy machine takes a moment until it has died of it.
+        wait_until(lambda: not alive(pid))
         assert installed(tmp_path) == []
     found = climb(load_release(), CollectedProgress())
-    assert not alive(pid)
+    wait_until(lambda: not alive(pid))
     assert installed(tmp_path) == [found.folder.name]
 
 

@@ -119,7 +119,8 @@ async def test_the_certificate_follows_the_name_that_is_asked_for(bench: Ingress
     await until_listening(bench.https)
     async with bench.serves("16.2", named("web")):
         assert await shown(bench, "a.example") == "a.example"
-        assert await shown(bench, "x.b.example") == "b-pair"
+        # The port opens with the first pair; the second may not be known by then.
+        await until_shown(bench, "x.b.example", "b-pair")
         assert await shown(bench, "exact.b.example") == "b-pair"
         assert await shown(bench, "x.y.b.example") == "a.example", "nothing fits: the first one is shown"
         # An address is no server name: the client sends none.
@@ -129,7 +130,7 @@ async def test_the_certificate_follows_the_name_that_is_asked_for(bench: Ingress
 
 
 async def until_shown(bench: IngressBench, name: str, expected: str) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while await shown(bench, name) != expected:
             continue
 

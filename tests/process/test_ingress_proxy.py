@@ -327,12 +327,13 @@ async def test_a_body_that_breaks_off_breaks_the_request(bench: IngressBench) ->
 async def test_the_backend_has_time_until_a_long_body_is_there(
     bench: IngressBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingress_proxy, "SILENCE_SECONDS", 0.1)
+    # Long enough for a backend on a busy machine, and shorter than the client takes.
+    monkeypatch.setattr(ingress_proxy, "SILENCE_SECONDS", 1.0)
     async with bench.serves("16.2", named("a")):
         reader, writer = await asyncio.open_connection(*bench.http)
         writer.write(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nx")
         answer = asyncio.ensure_future(reader.readuntil(b"\r\n\r\n"))
-        await asyncio.wait([answer], timeout=0.3)
+        await asyncio.wait([answer], timeout=1.5)
         assert not answer.done(), "the client has not yet said all"
         writer.write(b"y")
         assert (await answer).startswith(b"HTTP/1.1 200 ")

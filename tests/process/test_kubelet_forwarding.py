@@ -49,7 +49,7 @@ class Pipe:
         """What came on a stream, once it is so many bytes."""
         while len(self.data(stream)) < wanted:
             self.arrived.clear()
-            await asyncio.wait_for(self.arrived.wait(), 10)
+            await asyncio.wait_for(self.arrived.wait(), 60)
         return self.data(stream)
 
     def data(self, stream: int) -> bytes:
@@ -58,7 +58,7 @@ class Pipe:
     async def until_seen(self, frame: Frame) -> None:
         while frame not in self.frames:
             self.arrived.clear()
-            await asyncio.wait_for(self.arrived.wait(), 10)
+            await asyncio.wait_for(self.arrived.wait(), 60)
 
 
 @asynccontextmanager

@@ -21,7 +21,8 @@ from k8slab.mirror.mirror import Mirror
 from tests.process.fake_api_server import FakeApiServer
 from tests.process.watched_mirror import QUICK, Watched, until
 
-READ_TIMEOUT = 0.5
+READ_TIMEOUT = 1.5
+"""A server that says something every 0.05 s is not taken for silent, even on a busy machine."""
 
 
 @pytest.fixture
@@ -35,13 +36,15 @@ def server() -> Iterator[FakeApiServer]:
 def watched(server: FakeApiServer, tmp_path: Path) -> Iterator[Watched]:
     with Watched(server, tmp_path, read_timeout=READ_TIMEOUT) as one:
         until(lambda: server.asked("pods", watch=True) > 0, "the watch")
+        until(lambda: one.mirror.status().state == "live", "the mirror to be live")
         yield one
 
 
 def test_a_silent_watch_is_noticed_and_the_moment_it_says_is_true(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("k8slab.mirror.mirror.STALE_AFTER", 1.0)
+    stale_after = READ_TIMEOUT + 3
+    monkeypatch.setattr("k8slab.mirror.mirror.STALE_AFTER", stale_after)
     server, mirror = watched.server, watched.mirror
     began = mirror.status()
     assert began.state == "live" and began.since <= time.time()
@@ -49,10 +52,12 @@ def test_a_silent_watch_is_noticed_and_the_moment_it_says_is_true(
     until(lambda: mirror.status().state != "live", "the silence to be noticed")
     noticed, lost = time.time(), mirror.status()
     assert (lost.state, lost.message[:13]) == ("reconnecting", "No connection")
-    assert abs(lost.since - server.spoke) < 0.3, "the picture was right until the server was last heard"
-    assert -0.05 <= noticed - server.spoke - READ_TIMEOUT < 5
+    # Not before it last spoke, and as long before the silence was noticed as silence takes to be noticed.
+    assert server.spoke - 0.05 <= lost.since <= noticed - READ_TIMEOUT + 0.05, (
+        "the server was last heard then"
+    )
     until(lambda: mirror.status().state == "stale", "stale")
-    assert mirror.status().since == lost.since and time.time() - lost.since >= 1
+    assert mirror.status().since == lost.since and time.time() - lost.since >= stale_after
     server.delete("pods", "web-a")
     thawed = time.time()
     server.thaw()
@@ -75,12 +80,14 @@ def test_live_is_since_the_last_kind_was_heard(server: FakeApiServer, tmp_path: 
 
 
 def test_what_may_be_read_no_more_is_not_called_live(watched: Watched) -> None:
-    lost = time.time()
+    asked = len(watched.server.requests)
     watched.server.always = lambda path, watch: "403"
     watched.server.cut()
     until(lambda: watched.mirror.status().kinds[0].state == "forbidden", "the refusal")
     status = watched.mirror.status()
-    assert status.state in ("reconnecting", "stale") and status.since <= lost + 0.1
+    # The picture is as old as what was heard last, before the first request that was refused.
+    refused = time.time() - time.monotonic() + watched.server.requests[asked][0]
+    assert status.state in ("reconnecting", "stale") and status.since <= refused + 0.05
     assert "does not let this user see: Pod (may not" in status.message
 
 

@@ -6,7 +6,6 @@ import asyncio
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from k8slab.folders import ClusterFolder
 from k8slab.network.addresses import PORT_OFFSET, AddressPlan
 from tests.process.fake_api_server import FakeApiServer
 from tests.process.lab_network import exchange, settings_of, until, until_listening
+from tests.promptness import within
 
 
 @dataclass
@@ -76,7 +76,7 @@ async def busy(process: psutil.Process) -> list[float]:
 
 async def line(process: asyncio.subprocess.Process) -> str:
     assert process.stdout is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return (await process.stdout.readline()).decode().strip()
 
 
@@ -93,11 +93,10 @@ async def test_it_serves_before_the_api_server_and_ends_within_a_second(
         # A client that is in the middle of something does not hold it up.
         idle, hanging = await asyncio.open_unix_connection(str(prepared.folder.egress_socket))
         hanging.write(b"CONN")
-        began = time.monotonic()
-        process.send_signal(number)
-        async with asyncio.timeout(5):
-            assert await process.wait() == 0
-        assert time.monotonic() - began < 1.0
+        with within(1):
+            process.send_signal(number)
+            async with asyncio.timeout(30):
+                assert await process.wait() == 0
         assert await idle.read() == b""
         hanging.close()
         assert not prepared.folder.egress_socket.exists()

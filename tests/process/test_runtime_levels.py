@@ -12,6 +12,7 @@ import pytest
 
 from k8slab.processes import processes_of_cluster
 from tests.process.runtime_bench import Bench, eventually, running_bench
+from tests.promptness import within
 
 USERS = ("root", "nobody") if os.geteuid() == 0 else ("root",)
 
@@ -80,10 +81,9 @@ def test_pods_reach_one_another_and_containers_share_their_pod(sandboxed: Bench,
     neighbour = bench.demo(web, "client", "http://127.0.0.1/", "--count", "1", name="neighbour")
     assert bench.exited(neighbour)["exit_code"] == 0, bench.printed(neighbour)
     outside = bench.demo(other, "client", "http://192.0.2.1/", "--count", "1", name="out", attempt=1)
-    began = time.monotonic()
-    assert bench.exited(outside)["exit_code"] == 1
+    with within(4):
+        assert bench.exited(outside)["exit_code"] == 1
     assert "unreachable" in bench.printed(outside)[0] or "No route" in bench.printed(outside)[0]
-    assert time.monotonic() - began < 4
 
 
 @at_sandboxed_level
@@ -134,7 +134,7 @@ def test_programs_are_told_their_address(plain: Bench) -> None:
     server = bench.demo(pod, "serve", "--port", "80")
     asked = {"pod": pod, "container": server["container"]}
     assert bench.client.ask("wait_listening", ports=[80], timeout=20, **asked)["listening"]
-    with socket.create_connection(bench.place(4, 80), 5) as connection:
+    with socket.create_connection(bench.place(4, 80), 20) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
         answer = b"".join(iter(lambda: connection.recv(4096), b""))
     assert f'"address": "{bench.address(4)}"'.encode() in answer

@@ -161,7 +161,7 @@ def test_a_socket_of_the_pods_own_network(bench: Bench) -> None:
     )
     pod = bench.pod()
     record = bench.container(pod, [bench.python, "-c", program], ports=[7007])
-    assert bench.client.ask("wait_listening", ports=[7007], timeout=10, **names(record))["listening"]
+    assert bench.client.ask("wait_listening", ports=[7007], timeout=60, **names(record))["listening"]
     with socket_of(bench, pod) as connection:
         connection.connect(("127.0.0.1", 7007))
         assert connection.recv(100) == b"private"

@@ -30,7 +30,7 @@ def bench(request: pytest.FixtureRequest, isolation: Any) -> Iterator[Bench]:
         yield running
 
 
-def read_until(descriptor: int, wanted: bytes, seconds: float = 20) -> bytes:
+def read_until(descriptor: int, wanted: bytes, seconds: float = 60) -> bytes:
     """Read until something appears, or the end."""
     data, deadline = b"", time.monotonic() + seconds
     while wanted not in data and time.monotonic() < deadline:

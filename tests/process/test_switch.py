@@ -125,7 +125,7 @@ def test_the_switch_leaves_nothing_and_hosts_nothing(bench: Bench, level: str) -
     bench.runtime.terminate()
     bench.runtime.wait()
     bench.switch.terminate()
-    assert bench.switch.wait(5) == 0
+    assert bench.switch.wait(60) == 0
     assert not bench.folder.switch_socket.exists()
 
 

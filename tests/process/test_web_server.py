@@ -125,7 +125,7 @@ def test_signals_end_it_after_what_is_in_flight(server: tuple[Running, int], num
         answers.append(busy.recv(4096))
         rest.join()
     assert answers[0].startswith(b"HTTP/1.1 200") and b"Connection: close" in answers[0]
-    assert running.process.wait(10) == 0
+    assert running.process.wait(60) == 0
 
 
 def test_httpd_has_its_stand_in_too(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ QUICK = Clock(wait=lambda event, seconds: event.wait(seconds / 40))
 """Pauses at a fortieth of their length; the flood test below measures the true ones."""
 
 
-def until(condition: Callable[[], bool], what: str, seconds: float = 15) -> None:
+def until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
@@ -35,7 +35,7 @@ class Watched:
 
     def __enter__(self) -> Watched:
         self.mirror.start()
-        self.mirror.wait_synced(10)
+        self.mirror.wait_synced(60)
         return self
 
     def __exit__(self, *exception: object) -> None:
