@@ -22,7 +22,7 @@ def main() -> None:
     folder = Path(__file__).resolve().parents[2] / "notebooks"
     client = NotebookClient(
         notebook,
-        timeout=150,
+        timeout=400,
         kernel_name="python3",
         allow_errors=True,
         resources={"metadata": {"path": str(folder)}},

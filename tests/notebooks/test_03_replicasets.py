@@ -13,10 +13,29 @@ from k8slab.cluster.journal import Journal
 from k8slab.folders import ClusterFolder
 from k8slab.processes import processes_of_cluster
 from k8slab.progress import SilentProgress
-from tests.notebooks.chapter_notebooks import errors, execute, new_code_cell, notebook, results, shown, texts
+from tests.notebooks.chapter_notebooks import (
+    TEST_SECONDS,
+    errors,
+    execute,
+    new_code_cell,
+    notebook,
+    results,
+    shown,
+    texts,
+)
+
+pytestmark = pytest.mark.timeout(TEST_SECONDS)
 
 NAME = "03-replicasets"
-GONE_SECONDS = 15
+APPLY = 'lab.apply("web.yaml")'
+APPLIED = "_.wait(60)\nprint(_)"
+"""What a cell said of its program once that has ended: the cell itself may be over before."""
+WATCH = "lab.stopwatch()"
+WATCHED = """import time
+deadline = time.monotonic() + 60
+while "its replacement is" not in repr(lab.stopwatch()) and time.monotonic() < deadline: time.sleep(0.1)
+print(repr(lab.stopwatch()))"""
+GONE_SECONDS = 60
 """How long after its kernel a cluster that nobody else uses may last."""
 
 
@@ -35,6 +54,9 @@ def test_with_its_solution_all_checks_are_green_and_nothing_is_left(tmp_path: Pa
     """The story of a fresh clone: the notebook starts its cluster, is solved, and its kernel ends."""
     content = notebook(NAME, solved=True)
     content.cells.append(new_code_cell("print(lab.cluster.uuid)"))
+    for source, later in ((APPLY, APPLIED), (WATCH, WATCHED)):
+        place = next(index for index, cell in enumerate(content.cells) if cell.source == source)
+        content.cells.insert(place + 1, new_code_cell(later))
     ran = execute(content, tmp_path)
     ended = time.monotonic()
     assert errors(ran) == []
@@ -42,8 +64,8 @@ def test_with_its_solution_all_checks_are_green_and_nothing_is_left(tmp_path: Pa
     opened = shown(ran, 'from k8slab import Lab\nlab = Lab.open("03-replicasets")\nlab')
     assert "3 nodes" in opened
     assert "Played by k8slab" in opened
-    assert "replicaset.apps/web created" in shown(ran, 'lab.apply("web.yaml")')
-    assert "left; its replacement is" in shown(ran, "lab.stopwatch()")
+    assert "replicaset.apps/web created" in shown(ran, APPLIED)
+    assert "left; its replacement is" in shown(ran, WATCHED)
     uuid = shown(ran, "print(lab.cluster.uuid)").strip()
     assert uuid
     folder = ClusterFolder.of("default")
@@ -63,7 +85,7 @@ def test_a_cell_before_the_lab_is_open_and_every_cell_run_twice(tmp_path: Path) 
         "import threading\nfrom collections import Counter\n"
         "print(dict(Counter(each.name for each in threading.enumerate() if 'k8slab' in each.name)))"
     )
-    again = new_code_cell('unchanged = lab.apply("web.yaml")\nunchanged.wait(30)\nprint(unchanged)')
+    again = new_code_cell('unchanged = lab.apply("web.yaml")\nunchanged.wait(60)\nprint(unchanged)')
     content.cells = [*early, *twice[:4], again, *twice[4:], threads]
     ran = execute(content, tmp_path)
     found = errors(ran)

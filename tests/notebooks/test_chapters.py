@@ -11,9 +11,9 @@ from k8slab.chapters.exercises import CHAPTERS, chapter
 from k8slab.cluster.choose import open_cluster
 from k8slab.progress import SilentProgress
 from k8slab.session.record import LearnerRecord
-from tests.notebooks.chapter_notebooks import RUN_SECONDS, errors, execute, notebook, results
+from tests.notebooks.chapter_notebooks import TEST_SECONDS, errors, execute, notebook, results
 
-pytestmark = pytest.mark.timeout(RUN_SECONDS + 20)
+pytestmark = pytest.mark.timeout(TEST_SECONDS)
 
 
 @pytest.fixture(scope="module", autouse=True)

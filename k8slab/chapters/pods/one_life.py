@@ -118,8 +118,8 @@ ONE_LIFE = Exercise(
     solution=(
         'lab.kubectl("wait pod candle --for=condition=Ready --timeout=60s").wait(60)',
         'lab.crash("candle")',
-        'lab.kubectl("wait pod candle --for=jsonpath={.status.containerStatuses[0].restartCount}=1")'
-        ".wait(40)",
+        'lab.kubectl("wait pod candle --for=jsonpath={.status.containerStatuses[0].restartCount}=1'
+        ' --timeout=60s").wait(60)',
         'lab.kubectl("wait pod candle --for=condition=Ready --timeout=60s").wait(60)',
         'lab.kill("candle")',
     ),

@@ -88,8 +88,8 @@ KEEP_THREE = Exercise(
         'lab.kubectl("scale replicaset tea --replicas=3"), then Kill on two Pods of tea on the map.',
     ),
     solution=(
-        'lab.kubectl("scale replicaset tea --replicas=3")',
-        'lab.kubectl("wait replicaset/tea --for=jsonpath={.status.readyReplicas}=3 --timeout=30s")',
+        'lab.kubectl("scale replicaset tea --replicas=3").wait(10)',
+        'lab.kubectl("wait replicaset/tea --for=jsonpath={.status.readyReplicas}=3 --timeout=60s").wait(60)',
         'for pod in lab.pods("tea")[:2]:',
         "    lab.kill(pod)",
     ),

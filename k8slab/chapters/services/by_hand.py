@@ -129,6 +129,6 @@ BY_HAND = Exercise(
         'lab.kubectl("wait pod/mysql --for=condition=Ready --timeout=60s").wait(60)',
         'change = \'{"endpoints": [{"addresses": ["\' + lab.pods("mysql")[0].ip + \'"]}]}\'',
         "lab.kubectl(f\"patch endpointslice by-hand-1 --type=merge -p '{change}'\").wait(30)",
-        "lab.kubectl(\"exec client -- sh -c 'echo PING | nc -w 1 by-hand 3306'\")",
+        "lab.kubectl(\"exec client -- sh -c 'until echo PING | nc -w 1 by-hand 3306; do sleep 1; done'\")",
     ),
 )
