@@ -135,14 +135,21 @@ def find_kind(name: str) -> KindCluster | None:
 def _awake(cluster: KindCluster, kind: Kind, journal: KindJournal, progress: Progress) -> None:
     """Start what should run and does not, and make sure that the cluster answers.
 
-    Nodes that nobody powered off are started: their engine, or this machine, was started anew. Components
-    are put back whose stopper has ended. What a learner powered off stays off, and the lab says so.
+    Nodes that nobody powered off are started: their engine, or this machine, was started anew; a control
+    plane that somebody froze with the engine's own command goes on. Components are put back whose stopper
+    has ended. What a learner powered off or paused stays so: the lab that opens says it, and lab.reset()
+    brings it back.
 
     Raises:
         ClusterStateError: it does not answer all the same.
     """
     off = {each.name for each in journal.held if each.what == "node"}
-    asleep = [each for each in cluster.machines.all() if each.power == "off" and each.name not in off]
+    asleep = [
+        each
+        for each in cluster.machines.all()
+        if each.name not in off
+        and (each.power == "off" or (each.power == "paused" and each.role == "control-plane"))
+    ]
     if asleep:
         with progress.step(
             f"Starting {', '.join(each.name for each in asleep)}, which {kind.engine.name} has stopped"
@@ -153,6 +160,8 @@ def _awake(cluster: KindCluster, kind: Kind, journal: KindJournal, progress: Pro
     for held in orphans:
         with progress.step(f"Putting back {held.name}, which a lab that has ended stopped"):
             part = Part(held.name, "component", cluster.machines.find(held.node))
+            # A kubelet that was stopped, too, would never see the manifest; a unit that runs is left alone.
+            cluster.machines.run(part.machine, "systemctl", "start", *UNITS.values())
             cluster.parts.move(part, back=True)
             journal = journal.without(held.what, held.name, held.node)
             journal.write(kind_folder(cluster.name) / "journal.json")

@@ -17,7 +17,7 @@ def introduction(session: Session) -> str:
     seen = f"{len(nodes)} nodes" if nodes or cluster.owned else "nodes that you may not see"
     ready = f", ready {seconds:.1f} s after its start" if seconds else ""
     played = [each.part for each in cluster.reality() if each.played]
-    stopped = [each.name for each in cluster.processes() if each.state == "stopped"]
+    stopped = _stopped(cluster)
     return "\n".join(
         (
             f"{chapter.title}. {chapter.goal}",
@@ -33,6 +33,16 @@ def introduction(session: Session) -> str:
             ),
         )
     )
+
+
+def _stopped(cluster: Cluster) -> list[str]:
+    """What somebody left stopped: a node without power by itself, and not by what would run on it."""
+    off = {each.name: each.power for each in cluster.nodes() if each.power != "on"}
+    without = {f"{name}-{part}" for name in off for part in ("agent", "runtime")}
+    return [
+        *(each.name for each in cluster.processes() if each.state == "stopped" and each.name not in without),
+        *(f"{name} ({'paused' if power == 'paused' else 'powered off'})" for name, power in off.items()),
+    ]
 
 
 def reality_of(cluster: Cluster) -> Table:

@@ -29,6 +29,12 @@ def bring_back(guard: Guard, progress: Progress) -> None:
     """
     answer_again(guard, progress)
     cluster = guard.cluster
+    # What is frozen cannot say whether its kubelet was stopped before.
+    paused = [each.name for each in cluster.nodes() if each.power == "paused"]
+    if paused:
+        with progress.step(f"Letting go on what was paused: {', '.join(paused)}"):
+            for name in paused:
+                guard.change_node("power_on", name)
     off = [each.name for each in cluster.nodes() if each.power != "on"]
     without_power = {f"{name}-{part}" for name in off for part in ("agent", "runtime")}
     down = [name for name in _down(guard) if name not in without_power]

@@ -78,7 +78,8 @@ def inside(here, state, each, command):
         # What dies while it is stopped is `failed` for systemd, until that is reset.
         parts[killed] = "down" if f"reset-failed {killed}.service" in line else "failed"
     elif command[0] == "systemctl":
-        parts[command[2].removesuffix(".service")] = "up" if command[1] == "start" else "down"
+        for unit in command[2:]:
+            parts[unit.removesuffix(".service")] = "up" if command[1] == "start" else "down"
     elif command[:2] == ["crictl", "exec"] and "etcdctl" in command:
         stored = state.get("etcd", {}).get(command[-1])
         if state.get("etcd_hangs"):
