@@ -1,4 +1,4 @@
-"""Which flags of kubectl take a value, as the kubectl that is here says it: the guard has to know them all."""
+"""Which flags of kubectl take a value, as the kubectl that is here says it: the guard knows them all."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from tests.embedded.conftest import RunningCluster
 pytestmark = pytest.mark.parametrize("cluster", ["plain"], indirect=True)
 
 VERBS = (
-    "annotate apply attach autoscale cordon cp create debug delete drain edit exec expose label patch"
-    " port-forward replace rollout run scale set taint uncordon"
-).split()
+    "annotate", "apply", "attach", "autoscale", "cordon", "cp", "create", "debug", "delete", "drain", "edit",
+    "exec", "expose", "label", "patch", "port-forward", "replace", "rollout", "run", "scale", "set", "taint",
+    "uncordon",
+)  # fmt: skip
 OPTIONAL = {"cascade", "dry-run", "validate"}
 """Their value stands after `=` or is left out: NoOptDefVal in pkg/cmd of k8s.io/kubectl 0.36.3."""
 
@@ -33,7 +34,7 @@ def test_every_flag_of_a_changing_verb_is_known_and_rightly(cluster: RunningClus
     def said(*words: str) -> str:
         return run([cluster.cluster.kubectl, *words], timeout=30).stdout
 
-    waiting = [(verb,) for verb in VERBS]
+    waiting: list[tuple[str, ...]] = [(verb,) for verb in VERBS]
     found: dict[tuple[str, str], bool] = {}
     while waiting:
         command = waiting.pop()
