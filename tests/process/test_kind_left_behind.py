@@ -1,4 +1,4 @@
-"""What a kernel that ended left stopped on kind: put back, or said by the next lab and brought back by a reset."""
+"""What a kernel that ended left stopped on kind: put back, or said by the next lab and mended by a reset."""
 
 from __future__ import annotations
 
