@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 GIVEN = "K8SLAB_TEST_KUBECONFIG"
+KIT = "images of the kit"
 OURS = ("sandboxed", "plain", *(() if kind_clusters.obstacle() else ("kind",)))
 KINDS = ("given",) if os.environ.get(GIVEN) else OURS
 
@@ -92,8 +93,12 @@ def cluster(request: pytest.FixtureRequest) -> ClusterUnderTest:
 def kind_cluster(nothing_is_left: None) -> Iterator[KindCluster]:
     """The run's kind cluster."""
     made = kind_clusters.opened()
-    yield made
-    made.delete()
+    try:
+        if problem := kind_clusters.brings_images(made):
+            pytest.skip(f"on kind: {problem}")
+        yield made
+    finally:
+        made.delete()
 
 
 @pytest.fixture(autouse=True)
@@ -102,8 +107,11 @@ def expectations(request: pytest.FixtureRequest) -> None:
     for marker in request.node.iter_markers("needs"):
         for name in marker.args:
             difference = DIFFERENCES[name]
-            if request.getfixturevalue("cluster").kind in difference.lacking:
+            kind = request.getfixturevalue("cluster").kind
+            if kind in difference.lacking:
                 pytest.skip(difference.reason)
+            if name == KIT and kind == "kind" and not request.getfixturevalue("kind_cluster").demo_images:
+                pytest.skip("The demo application's image could not be built here, so kind has none.")
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ DIFFERENCES = {
     ),
     "process nodes": Difference(
         _lacking("given", "kind"),
-        "Events about fields without effect and the table of fields are k8slab's own.",
+        "Events about fields without effect, the table of fields and the catalogue of images are its own.",
     ),
     "own file tree": Difference(
         _lacking("plain"), "Without namespaces volumes lie below a folder of the container."

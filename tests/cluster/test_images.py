@@ -194,7 +194,7 @@ def test_web_servers_serve_what_a_pod_gives_them(kubectl: Callable[..., str]) ->
     kubectl("delete pod --all --wait=true")
 
 
-@pytest.mark.needs("images of the kit")
+@pytest.mark.needs("process nodes")
 def test_a_stand_in_says_so_wherever_it_can(
     cluster: ClusterUnderTest, namespace: str, kubectl: Callable[..., str]
 ) -> None:
@@ -251,15 +251,19 @@ def test_a_rollout_to_a_tag_that_is_not_there_and_back(kubectl: Callable[..., st
 
 
 @pytest.mark.needs("images of the kit")
-def test_the_demo_s_own_image_is_on_every_node_and_databases_say_what_to_use(
-    kubectl: Callable[..., str],
-) -> None:
+def test_the_demo_s_own_image_is_on_every_node(kubectl: Callable[..., str]) -> None:
     kubectl("run demo --image=k8slab/demo:3 --image-pull-policy=Never")
     kubectl("run lacking --image=k8slab/demo:1 --restart=Never -- store --require MYSQL_ROOT_PASSWORD")
-    kubectl("run db --image=mysql:8.4 --env=MYSQL_ROOT_PASSWORD=x")
     kubectl("wait --for=condition=Ready pod/demo --timeout=60s")
     kubectl("wait --for=jsonpath={.status.phase}=Failed pod/lacking --timeout=60s")
     assert "cannot start without MYSQL_ROOT_PASSWORD" in kubectl("logs lacking")
+
+
+@pytest.mark.needs("process nodes")
+def test_databases_say_what_to_use_and_a_digest_is_what_runs(kubectl: Callable[..., str]) -> None:
+    kubectl("run demo --image=k8slab/demo:3 --image-pull-policy=Never")
+    kubectl("run db --image=mysql:8.4 --env=MYSQL_ROOT_PASSWORD=x")
+    kubectl("wait --for=condition=Ready pod/demo --timeout=60s")
     until(
         lambda: "k8slab/demo:1" in waiting(kubectl, "db").get("message", ""), "what to use instead of mysql"
     )

@@ -171,7 +171,11 @@ for number in range(1, 150_000):
         assert told.readline() == "0\n"
         cluster.kubectl(f"-n {namespace} exec noisy -- touch /data/go")
         numbers = [int(each.split(" ", 1)[0]) for each in told]
-    assert numbers == list(range(1, 150_000))
+    if cluster.kind in ("kind", "given"):
+        # A kubelet that is behind when the log is rotated goes on in the new file (cri-client's logs.go).
+        assert numbers == sorted(set(numbers)) and numbers[-1] == 149_999
+    else:
+        assert numbers == list(range(1, 150_000))
     # Without following, what was rotated away is not told: cri-client's pkg/logs/logs.go says so, line 41.
     assert len(cluster.kubectl(f"-n {namespace} logs noisy").splitlines()) < 150_000
 
@@ -196,7 +200,9 @@ def test_what_a_kubelet_serves_by_itself(cluster: ClusterUnderTest, namespace: s
     assert settings["clusterDomain"] == "cluster.local" and len(settings["clusterDNS"]) == 1
     node = cluster.get(f"node {raw.split('/')[4]}")
     assert str(settings["maxPods"]) == node["status"]["capacity"]["pods"]
-    assert settings.get("podCIDR") == node["spec"].get("podCIDR") or cluster.kind == "given"
+    # A network plugin reads it in the Node, and no kubelet needs to be told (kindnet, and others).
+    if cluster.kind not in ("kind", "given"):
+        assert settings.get("podCIDR") == node["spec"].get("podCIDR")
     log = f"{raw}/containerLogs/{namespace}/here/main"
     until(lambda: cluster.kubectl(log) == "here\n", "the program to have said it")
     assert cluster.run(log.replace("/main", "/other")).returncode == 1

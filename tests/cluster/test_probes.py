@@ -26,18 +26,27 @@ class S(h.BaseHTTPRequestHandler):
     def log_message(self, *a): pass
 h.HTTPServer((os.environ.get('K8SLAB_ADDRESS', ''), 8080), S).serve_forever()
 """
-HEALTH = """
-import os, socket, struct, threading, time
+HEALTH = r"""
+import os, socket, struct, threading
 s = socket.create_server((os.environ.get('K8SLAB_ADDRESS', ''), 9000))
 def frame(kind, flags, stream, data):
     return len(data).to_bytes(3, 'big') + struct.pack('>BBI', kind, flags, stream) + data
+def text(raw): return bytes([len(raw)]) + raw
+# A real client (grpc-go) reads the settings before it asks, and wants a content type and a status.
+head = b'\x88\x0f\x10' + text(b'application/grpc')
+tail = b'\x00' + text(b'grpc-status') + text(b'0')
 def serve(c):
-    c.settimeout(2); seen = b''
-    while b'Health/Check' not in seen: seen += c.recv(4096)
-    m = bytes([8, 1 if os.path.exists('/work/well') else 2])
-    body = frame(0, 0, 1, struct.pack('>BI', 0, 2) + m)
-    c.sendall(frame(4, 0, 0, b'') + frame(1, 4, 1, bytes([136])) + body + frame(1, 5, 1, b''))
-    time.sleep(0.2); c.close()
+    with c, c.makefile('rb') as asked:
+        c.sendall(frame(4, 0, 0, b''))
+        asked.read(24)
+        while len(begin := asked.read(9)) == 9:
+            data, kind, flags = asked.read(int.from_bytes(begin[:3], 'big')), begin[3], begin[4]
+            stream = int.from_bytes(begin[5:], 'big')
+            if kind in (4, 6) and not flags & 1:
+                c.sendall(frame(kind, 1, 0, data if kind == 6 else b''))
+            if kind == 0 and flags & 1:
+                m = struct.pack('>BI', 0, 2) + bytes([8, 1 if os.path.exists('/work/well') else 2])
+                c.sendall(frame(1, 4, stream, head) + frame(0, 0, stream, m) + frame(1, 5, stream, tail))
 while True: threading.Thread(target=serve, args=(s.accept()[0],), daemon=True).start()
 """
 WORK: dict[str, Any] = {"volumes": [{"name": "work", "emptyDir": {}}]}

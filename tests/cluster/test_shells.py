@@ -9,6 +9,9 @@ import pytest
 
 from tests.cluster.conftest import ClusterUnderTest, until
 
+REAL = ("kind", "given")
+"""Kinds of cluster that run an image's own programs in its own files."""
+
 Execute = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -50,7 +53,8 @@ def test_nslookup_finds_what_the_cluster_s_dns_has(
         assert found.returncode == 1
         return
     address = cluster.kubectl(f"-n {namespace} get service web -o jsonpath={{.spec.clusterIP}}")
-    assert found.returncode == 0
+    # The real busybox asks for the name with every ending, and ends with 1 where one of them does not fit.
+    assert found.returncode == 0 or (cluster.kind in REAL and "NXDOMAIN" in found.stdout)
     assert f"Name:\tweb.{namespace}.svc.cluster.local\nAddress: {address}\n" in found.stdout
     lost = shell("nslookup no-such-service")
     assert lost.returncode == 1 and "NXDOMAIN" in lost.stdout
@@ -74,11 +78,14 @@ def test_ping_reaches_another_pod(shell: Execute, cluster: ClusterUnderTest, nam
 def test_what_programs_expect_of_a_file_tree_is_there(shell: Execute, cluster: ClusterUnderTest) -> None:
     assert shell("umask").stdout.strip() == "0022"
     if cluster.kind != "plain":
+        # busybox's own image has neither /run nor getent.
+        more = "" if cluster.kind in REAL else "/run/x"
         line = (
-            "touch /tmp/x /var/run/x /run/x /dev/shm/x && test -d /sys/class && id -un && stat -c %a / /etc"
+            f"touch /tmp/x /var/run/x {more} /dev/shm/x && test -d /sys/class && id -un && stat -c %a / /etc"
         )
         assert shell(line).stdout.split() == ["root", "755", "755"]
-        assert shell("getent hosts localhost").stdout.split()[1] == "localhost"
+        if cluster.kind not in REAL:
+            assert shell("getent hosts localhost").stdout.split()[1] == "localhost"
 
 
 @pytest.mark.needs("own file tree")
@@ -93,7 +100,7 @@ spec:
   volumes: [{name: v, emptyDir: {}}]
   containers:
   - name: c
-    image: python:3.13
+    image: python:3.12-alpine
     workingDir: /usr/src/app/here
     command: [sh, -c]
     args: ["pwd; touch mine $DATA/x; ls $DATA; python -c 'import json' && ls /usr/bin/env"]
