@@ -174,7 +174,7 @@ def _service_path(session: Session) -> str:
 
 
 def _own_api(session: Session) -> Api:
-    return Api(session.cluster.kubeconfig, session.cluster.context)
+    return session.cluster.api()
 
 
 def _say_result(recovery: Recovery, requests: Requests, progress: Progress) -> None:

@@ -111,6 +111,13 @@ class StopError(ClusterError):
     """Something is still alive after stopping."""
 
 
+RENEW_CREDENTIALS = (
+    "The API server does not take this user's credentials, or no longer: renew them as you would for kubectl,"
+    " such as by logging in again. The lab reads the kubeconfig again by itself."
+)
+"""What to do about HTTP 401."""
+
+
 class ApiError(LabError):
     """The API server's own refusal.
 
@@ -121,7 +128,7 @@ class ApiError(LabError):
     """
 
     def __init__(self, status: int, reason: str, message: str) -> None:
-        super().__init__(message or reason or f"HTTP {status}")
+        super().__init__(message or reason or f"HTTP {status}", RENEW_CREDENTIALS if status == 401 else "")
         self.status = status
         self.reason = reason
 

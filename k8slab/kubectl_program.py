@@ -11,7 +11,7 @@ from k8slab.cluster.answering import away
 from k8slab.cluster.container_engine import AMBIENT
 from k8slab.cluster.contract import Cluster
 from k8slab.commands import Completed, run
-from k8slab.errors import CommandError
+from k8slab.errors import RENEW_CREDENTIALS, CommandError
 from k8slab.folders import cache_folder
 from k8slab.kubectl_arguments import understand
 
@@ -19,6 +19,7 @@ _OWN_PATIENCE = re.compile(r"--timeout=(\d+)(s|m)?")
 MARGIN_SECONDS = 15.0
 """How much longer than a kubectl line says it will wait it is left alone, so that it is the one to say so."""
 
+_LOGGED_IN = "You must be logged in to the server"
 _PASSED_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TERM", "TMPDIR", "EDITOR", "KUBE_EDITOR")
 
 
@@ -45,7 +46,11 @@ def run_kubectl(
             where it finds a difference); the message says what to do.
     """
     argv, known = _argv(cluster, namespace, arguments), environment(cluster)
-    done = run(argv, timeout=max(timeout, _patience(arguments)), env=known, input=text, check=False)
+    patience = max(timeout, _patience(arguments))
+    done = run(argv, timeout=patience, env=known, input=text, check=False)
+    if _was_not_let_in(done) and not understand(arguments).changes and cluster.renew():
+        # A token may have been rotated. What reads may be asked twice; before a change the guard has asked.
+        done = run(argv, timeout=patience, env=known, input=text, check=False)
     if done.returncode != 0 and not _found_a_difference(arguments, done):
         said = _without_noise((done.stdout + done.stderr).replace('"STDIN"', "the manifest"), shown)
         raise CommandError(["kubectl", *shown], done.returncode, said, _cure(said, cluster))
@@ -82,6 +87,11 @@ def _patience(arguments: Sequence[str]) -> float:
     return max((int(each[1]) * (60 if each[2] == "m" else 1) + MARGIN_SECONDS for each in said), default=0.0)
 
 
+def _was_not_let_in(done: Completed) -> bool:
+    """Whether it is HTTP 401 that kubectl ended with: StandardErrorMessage of pkg/cmd/util/helpers.go."""
+    return done.returncode != 0 and _LOGGED_IN in done.stderr
+
+
 def _found_a_difference(arguments: Sequence[str], done: Completed) -> bool:
     """Whether it is `kubectl diff` that says so: 0 is no difference, 1 is some, and more is an error."""
     return done.returncode == 1 and understand(arguments).verb == "diff"
@@ -108,6 +118,8 @@ def _cure(said: str, cluster: Cluster) -> str:
     if "command terminated with exit code" in said:
         # What a command in a Pod said is about what it did there, and not about this cluster.
         return ""
+    if _LOGGED_IN in said:
+        return RENEW_CREDENTIALS
     if "NotFound" in said:
         return "Look at what is there: `kubectl get all`."
     if "refused" in said or "Unable to connect" in said:

@@ -22,7 +22,6 @@ from typing import Any
 from k8slab import manifests
 from k8slab.answers import LITERAL, LONGEST_LINE, Table, Text, escaped
 from k8slab.chapters.exercises import chapter as find_chapter
-from k8slab.cluster.api import Api
 from k8slab.cluster.choose import Attach, attachment, choose_backend, open_cluster
 from k8slab.cluster.contract import Cluster
 from k8slab.errors import ClusterStateError, LabError
@@ -248,7 +247,7 @@ class Lab(PodCalls, Practice):
         let_change_end()
         service = find_service(session, target)
         session.guard.check_traffic(session.namespace)
-        api = Api(session.cluster.kubeconfig, session.cluster.context)
+        api = session.cluster.api()
         return self._views.traffic(Requests(api, service.proxy_path, rate, f"svc/{service.name}"))
 
     @in_plain_words

@@ -7,7 +7,7 @@ and no backoff. `api_connection` says where it is used.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,11 +82,15 @@ class Api:
     Args:
         kubeconfig: the file; `~/.kube/config` and `KUBECONFIG` are never consulted.
         context: name of the context; the file's own current one if empty.
+        renew: brings the file up to date when its credentials were refused; None where nobody renews them.
     """
 
-    def __init__(self, kubeconfig: Path, context: str = "") -> None:
+    def __init__(
+        self, kubeconfig: Path, context: str = "", renew: Callable[[], object] | None = None
+    ) -> None:
         self.kubeconfig = kubeconfig
         self.context = context
+        self.renew_credentials = renew
         self._connection: ApiConnection | None = None
 
     def _connected(self) -> ApiConnection:
@@ -114,6 +118,7 @@ class Api:
     ) -> urllib3.BaseHTTPResponse:
         """Send one request and return the response with its body unread. Never retried.
 
+        But once where credentials can be renewed and were refused: what they came with was not looked at.
         Everything but GET belongs to the guard: a test reads the source tree for other callers.
 
         Args:
@@ -123,7 +128,28 @@ class Api:
             body: an object to send as JSON, or bytes to send as they are.
             content_type: media type of the body.
             timeout: seconds to connect, and seconds between two reads.
+
+        Raises:
+            ClusterStateError: credentials were refused, and the context leads elsewhere by now.
         """
+        response = self._send(method, path, query, body, content_type, timeout)
+        if response.status == 401 and self.renew_credentials is not None:
+            response.drain_conn()
+            response.release_conn()
+            self.renew_credentials()
+            self.reconnect()
+            response = self._send(method, path, query, body, content_type, timeout)
+        return response
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: Any,
+        content_type: str,
+        timeout: tuple[float, float],
+    ) -> urllib3.BaseHTTPResponse:
         connection = self._connected()
         headers = {"Accept": "application/json", **connection.credentials()}
         data: bytes | None = None

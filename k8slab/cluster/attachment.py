@@ -114,7 +114,7 @@ class Attachment:
                 return  # this user may not see it: the uid of the namespace itself has to do
             raise GuardError(
                 f"Which cluster answers as {self._cluster.name!r} cannot be read: {error.message}",
-                "Nothing was sent. Try again once its API server answers.",
+                error.cure or "Nothing was sent. Try again once its API server answers.",
             ) from error
         self._compare(namespace, str(found["metadata"]["uid"]))
 
@@ -139,7 +139,7 @@ class Attachment:
         except ApiError as error:
             raise GuardError(
                 f"Whether the namespace {namespace} may be changed cannot be read: {error.message}",
-                "Ask whoever runs the cluster for the right to get that namespace.",
+                error.cure or "Ask whoever runs the cluster for the right to get that namespace.",
             ) from error
 
 

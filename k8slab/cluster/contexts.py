@@ -121,6 +121,38 @@ def write_copy(kubeconfig: Path, name: str, target: Path) -> None:
     write_private(target, yaml.safe_dump(content, sort_keys=False))
 
 
+def destination(kubeconfig: Path, name: str) -> dict[str, Any]:
+    """Where a context leads, and what its server proves itself by: the same for a copy as for the original.
+
+    Args:
+        kubeconfig: the file.
+        name: the context.
+
+    Raises:
+        ClusterStateError: as `find_context`; or its authority cannot be read.
+    """
+    find_context(kubeconfig, name)
+    parts = _parts(_content(kubeconfig), name)
+    assert parts is not None
+    cluster = parts[1]
+    inline, file = cluster.get("certificate-authority-data"), cluster.get("certificate-authority")
+    try:
+        authority = (
+            base64.b64decode("".join(str(inline).split()), validate=True)
+            if inline
+            else (kubeconfig.resolve().parent / str(file)).read_bytes()
+            if file
+            else b""
+        )
+    except (OSError, ValueError) as error:
+        raise ClusterStateError(
+            f"The authority that {kubeconfig} names for {name!r} cannot be read: {error}.",
+            "Correct it first.",
+        ) from error
+    left = ("extensions", "certificate-authority", "certificate-authority-data")
+    return {**{key: value for key, value in cluster.items() if key not in left}, "authority": authority}
+
+
 def _content(kubeconfig: Path) -> dict[str, Any]:
     try:
         with kubeconfig.open("rb") as file:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from k8slab.cluster.api import Api
 from k8slab.errors import ClusterStateError
 from k8slab.progress import Progress
 
@@ -163,6 +164,18 @@ class Cluster(ABC):
         Raises:
             ClusterStateError: there is no such process here.
         """
+
+    def api(self) -> Api:
+        """A connection of one's own to its API server."""
+        return Api(self.kubeconfig, self.context)
+
+    def renew(self) -> bool:
+        """Read the credentials of `kubeconfig` again where somebody else makes them; whether that is so.
+
+        Raises:
+            ClusterStateError: they are of another cluster by now.
+        """
+        return False
 
     def in_terminal(self) -> str:
         """What stands before a kubectl line that is typed in a terminal, for this cluster."""

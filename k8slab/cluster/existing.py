@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 import tempfile
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 import urllib3
 
 from k8slab.cluster.api import KINDS, Api
-from k8slab.cluster.contexts import Context, find_context, user_kubeconfig, write_copy
+from k8slab.cluster.contexts import Context, destination, find_context, user_kubeconfig, write_copy
 from k8slab.cluster.contract import Cluster, ClusterProcess, ProcessAction, Reality
 from k8slab.cluster.kubectl_source import locate_kubectl
 from k8slab.cluster.products import EMBEDDED, product_of
@@ -79,13 +80,36 @@ class ExistingCluster(Cluster):
         self.product = product
         self.reason = f"The context {context.name} was named."
         self._source = source
+        self._renewing = threading.Lock()
         self._version = version
+
+    def api(self) -> Api:
+        return Api(self.kubeconfig, self.context, self.renew)
+
+    def renew(self) -> bool:
+        """Take the user's credentials again, as their file has them now; a token may have been rotated there.
+
+        Raises:
+            ClusterStateError: the file's context leads to another cluster by now, or cannot be read.
+        """
+        source = self._source or user_kubeconfig()
+        with self._renewing:
+            found = find_context(source, self.context)
+            if destination(source, self.context) != destination(self.kubeconfig, self.context):
+                raise ClusterStateError(
+                    f"The context {self.context!r} of {source} leads elsewhere than when this lab was opened:"
+                    f" now to {found.server}. Nothing was sent there.",
+                    "If that is the cluster you mean, run the cell with Lab.open(...) again.",
+                )
+            _check_program(found, source)
+            write_copy(source, self.context, self.kubeconfig)
+        return True
 
     def info(self) -> dict[str, Any]:
         return {
             "kubernetes": self._version,
             "product": self.product,
-            "nodes": [str(each["metadata"]["name"]) for each in nodes_of(Api(self.kubeconfig, self.context))],
+            "nodes": [str(each["metadata"]["name"]) for each in nodes_of(self.api())],
             "seconds_to_ready": None,
             "state": "running",
             "isolation": self.isolation,

@@ -100,7 +100,7 @@ class StoppableApi(Api):
     """
 
     def __init__(self, api: Api) -> None:
-        super().__init__(api.kubeconfig, api.context)
+        super().__init__(api.kubeconfig, api.context, api.renew_credentials)
         self.handles = Handles()
         self._connecting = threading.Lock()
         self._read: tuple[int, ...] = ()

@@ -58,7 +58,7 @@ class MemorySampler:
 
     def _work(self) -> None:
         # A connection of its own: on no other may a slow answer have others wait.
-        api = Api(self._cluster.kubeconfig, self._cluster.context)
+        api = self._cluster.api()
         while not self._stop.is_set():
             began = time.monotonic()
             self._kept.append(self._look(api))

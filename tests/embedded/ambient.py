@@ -34,11 +34,12 @@ class Ambient:
         """Addresses of those who came to the trap."""
         self._listening = socket.create_server(("127.0.0.1", 0))
         port = self._listening.getsockname()[1]
+        self.server = f"http://127.0.0.1:{port}"
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
         config = {
             "apiVersion": "v1", "kind": "Config", "current-context": "production",
-            "clusters": [{"name": "p", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+            "clusters": [{"name": "p", "cluster": {"server": self.server}}],
             "users": [{"name": "p", "user": {"token": "secret"}}],
             "contexts": [{"name": "production", "context": {"cluster": "p", "user": "p"}}],
         }  # fmt: skip
@@ -52,7 +53,7 @@ class Ambient:
             "KUBECONFIG": str(self._files[1]),
             "KUBERNETES_SERVICE_HOST": "127.0.0.1",
             "KUBERNETES_SERVICE_PORT": str(port),
-            "KUBERNETES_MASTER": f"http://127.0.0.1:{port}",
+            "KUBERNETES_MASTER": self.server,
         }
         self._before = self._seen()
         libc = ctypes.CDLL(None, use_errno=True)
