@@ -193,6 +193,7 @@ class KindCluster(Cluster):
                 )
             if action == "power_on":
                 self.machines.power_on(machine)
+                self.parts.wait_for_systemd(machine.name)
                 self._note(lambda journal: journal.without("node", machine.name, machine.name))
             elif action == "power_off":
                 self._note(lambda journal: journal.with_held(_held("node", machine.name, machine.name)))

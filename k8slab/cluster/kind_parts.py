@@ -7,6 +7,7 @@ is one step, whatever is killed meanwhile. Kubelet and containerd are units of t
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -39,12 +40,13 @@ RELIST_SECONDS = 2
 """After this a kubelet has looked at its containers, as it does each second (genericPlegRelistPeriod)."""
 
 _PROPERTIES = "Id,ActiveState,MainPID,NRestarts,ExecMainStatus,ExecMainStartTimestamp"
-_SHOW = f"systemctl show --property={_PROPERTIES} {' '.join(UNITS.values())}"
+# A node that boots has no systemd yet for a moment, and says nothing of its units.
+_SHOW = f"systemctl show --property={_PROPERTIES} {' '.join(UNITS.values())} || true"
 _SEPARATOR = "-- k8slab --"
 _CONTROL_PLANE = (
     f"{_SHOW}; echo; echo '{_SEPARATOR}'; ls {MANIFESTS}; echo '{_SEPARATOR}';"
     f" crictl ps --all --output json; echo; echo '{_SEPARATOR}';"
-    " for each in $(crictl ps --quiet); do"
+    f" for each in $(crictl ps --quiet --name '^({'|'.join(COMPONENTS)})$'); do"
     " crictl inspect --output go-template --template '{{.status.id}} {{.info.pid}}' $each; echo; done"
 )
 
@@ -109,6 +111,19 @@ class Parts:
         raise ClusterStateError(
             f"There is no process {name!r} in this cluster.", f"There are: {', '.join(known)}."
         )
+
+    def wait_for_systemd(self, name: str) -> None:
+        """Wait until a node that was switched on can say what runs on it.
+
+        Args:
+            name: the node's.
+        """
+        deadline = time.monotonic() + CHANGE_SECONDS
+        while time.monotonic() < deadline:
+            with contextlib.suppress(LabError):
+                if "ActiveState=" in self._machines.run(self._machines.find(name), "sh", "-c", _SHOW):
+                    return
+            time.sleep(0.2)
 
     def change(self, part: Part, action: ProcessAction) -> ClusterProcess:
         """Stop, start or kill one part, and wait until it is so.
@@ -247,6 +262,8 @@ def _static_pods(manifests: list[str], listed: str, pids: str) -> Iterator[Clust
 
 
 def _unit(name: str, shown: Mapping[str, str]) -> ClusterProcess:
+    if not shown:
+        return _process(name, "stopped")
     active = shown.get("ActiveState", "")
     state = {"active": "running", "inactive": "stopped", "deactivating": "running"}.get(active, "failed")
     pid = int(shown.get("MainPID") or 0) or None

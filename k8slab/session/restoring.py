@@ -11,7 +11,7 @@ from k8slab.errors import WaitTimeoutError
 from k8slab.guard import Guard
 from k8slab.progress import Progress
 
-API_SECONDS = 30.0
+API_SECONDS = 60.0
 NODES_SECONDS = 60.0
 
 CLIENTS = ("kube-controller-manager", "kube-scheduler")

@@ -62,6 +62,12 @@ def inside(here, state, each, command):
         for one in listed(each):
             say(f"{one['id']} {one['metadata']['attempt'] + 100}", sys.stdout)
     elif command[:2] == ["sh", "-c"] and "systemctl show" in line:
+        if each.get("boots"):
+            each["boots"] -= 1
+            say("System has not been booted with systemd as init system (PID 1). Can't operate.")
+            if "|| true" not in line:
+                sys.exit(1)
+            return
         show(each)
     elif command[:2] == ["sh", "-c"] and " mv " in line:
         source, target = line.rpartition("mv ")[2].partition(";")[0].split()

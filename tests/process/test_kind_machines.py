@@ -49,6 +49,18 @@ def test_a_node_is_powered_off_and_on_by_the_id_of_its_container(
     assert journal().held == ()
 
 
+def test_a_node_that_boots_says_nothing_of_its_units_for_a_moment(
+    cluster: KindCluster, stand_ins: StandIns
+) -> None:
+    cluster.node("worker-1", "power_off")
+    stand_ins.change_containers(lambda each: each.update(boots=2))
+    on = cluster.node("worker-1", "power_on")
+    assert (on.power, on.agent, on.runtime) == ("on", "running", "running")
+    stand_ins.change_containers(lambda each: each.update(boots=1))
+    parts = {each.name: each for each in cluster.parts.all(fresh=True)}
+    assert (parts[f"{WORKER}-agent"].state, parts[f"{WORKER}-agent"].exit_code) == ("stopped", None)
+
+
 def test_a_node_is_paused_and_goes_on(cluster: KindCluster, stand_ins: StandIns) -> None:
     assert cluster.node(WORKER, "pause").power == "paused"
     assert stand_ins.container(WORKER)["status"] == "paused"
