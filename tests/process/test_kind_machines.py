@@ -108,6 +108,16 @@ def test_the_parts_of_a_cluster_are_told(cluster: KindCluster) -> None:
     assert all(each.foreign for each in parts.values())
 
 
+def test_what_a_cluster_says_of_itself_needs_no_api_server(cluster: KindCluster, stand_ins: StandIns) -> None:
+    assert cluster.info()["kubernetes"].startswith("v1.")
+    cluster.process("kube-apiserver", "stop")
+    before = len(stand_ins.calls("kubectl"))
+    info = cluster.info()
+    assert info["kubernetes"] == "(not told: kube-apiserver does not run)"
+    assert info["nodes"] == ["k8slab-lab-control-plane", WORKER]
+    assert len(stand_ins.calls("kubectl")) == before
+
+
 @pytest.mark.parametrize("action", ["stop", "kill"])
 def test_a_static_pod_is_stopped_by_its_manifest_and_put_back(
     cluster: KindCluster, stand_ins: StandIns, action: str
