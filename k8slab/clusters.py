@@ -19,7 +19,10 @@ def cluster_names() -> list[str]:
     for kind in ("clusters", "kind"):
         folder = state_folder() / kind
         if folder.is_dir():
-            names |= {each.name for each in folder.iterdir() if (each / "journal.json").exists()}
+            # What follows a dot tells the clusters of one name on several engines apart.
+            names |= {
+                each.name.partition(".")[0] for each in folder.iterdir() if (each / "journal.json").exists()
+            }
     return sorted(names)
 
 
@@ -29,7 +32,9 @@ def find_cluster(name: str) -> Cluster | None:
     journal = Journal.read(folder.journal)
     if journal is not None and journal.supervisor_is_alive():
         return EmbeddedCluster(folder, _FOUND, hold=False)
-    if (state_folder() / "kind" / name / "journal.json").exists():
+    from k8slab.cluster.kind_journal import is_known
+
+    if is_known(name):
         from k8slab.cluster.kind import find_kind
 
         return find_kind(name)

@@ -25,7 +25,7 @@ from k8slab.cluster.kind_command import Kind
 from k8slab.cluster.kind_creation import create
 from k8slab.cluster.kind_cures import engine_cure
 from k8slab.cluster.kind_images import load_demo
-from k8slab.cluster.kind_journal import KindJournal, kind_folder, kind_lock, kind_name, settled
+from k8slab.cluster.kind_journal import KindJournal, is_known, kind_folder, kind_lock, kind_name, settled
 from k8slab.cluster.kind_parts import COMPONENTS, UNITS, Part
 from k8slab.cluster.kubectl_source import kubectl_source, locate_kubectl
 from k8slab.errors import ClusterError, ClusterStateError, CommandError, LabError, WaitTimeoutError
@@ -119,7 +119,7 @@ def find_kind(name: str) -> KindCluster | None:
         ClusterStateError: a cluster of that name exists and is not ours.
     """
     folder = kind_folder(name)
-    if not (folder / "journal.json").exists():
+    if not is_known(name):
         return None
     kind, _ = _kind(SilentProgress())
     with kind_lock(name):

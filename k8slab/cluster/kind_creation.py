@@ -72,13 +72,14 @@ def create(
     names = node_names(kind_name(name), nodes)
     image, said = node_image(version, kind.engine)
     progress.line(said)
-    cgroup = facts_of(kind.engine).cgroup
+    facts = facts_of(kind.engine)
+    cgroup = facts.cgroup
     if cgroup == 1:
         progress.line(
             "control groups of version 1: kubelets are told to start all the same (failCgroupV1: false)"
         )
     folder.mkdir(mode=0o700, parents=True)
-    journal = KindJournal(name, str(uuids.uuid4()), kind.engine.name, image=image)
+    journal = KindJournal(name, str(uuids.uuid4()), kind.engine.name, image=image, engine_id=facts.identity)
     try:
         journal = _containers_made(kind, folder, journal, names, cgroup, progress)
         journal = replace(journal, containers=tuple(kind.containers(kind_name(name))))

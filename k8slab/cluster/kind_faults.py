@@ -77,6 +77,7 @@ class EngineFacts:
         root: its folder for images and containers; empty if it does not say.
         containerd: version of the containerd that nerdctl speaks to; empty with other engines.
         remote: whether a podman client speaks to a service in another place, such as its machine.
+        identity: what tells it from another of its name, as a docker context leads to; empty with podman.
     """
 
     version: str = ""
@@ -87,6 +88,7 @@ class EngineFacts:
     root: str = ""
     containerd: str = ""
     remote: bool = False
+    identity: str = ""
 
 
 def facts_of(engine: Engine) -> EngineFacts:
@@ -121,6 +123,7 @@ def _docker(said: dict[str, Any]) -> EngineFacts:
         delegated=said.get("CgroupDriver") != "none" and all(said.get(each, True) for each in limits),
         memory=int(said.get("MemTotal") or 0),
         root=str(said.get("DockerRootDir") or ""),
+        identity=str(said.get("ID") or ""),
     )
 
 

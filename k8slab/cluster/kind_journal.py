@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from filelock import FileLock
 from k8slab.cluster.container_engine import PROVIDER_VARIABLE
 from k8slab.cluster.kind_cloud import KindCloud
 from k8slab.cluster.kind_command import DELETE_SECONDS, Kind, end_marked
+from k8slab.cluster.kind_faults import facts_of
 from k8slab.cluster.kind_remains import remember, remembered
 from k8slab.errors import ClusterStateError, CommandError, StopError
 from k8slab.folders import remove_tree, state_folder, write_private
@@ -66,6 +68,7 @@ class KindJournal:
         image: the image that its nodes were asked for; empty for kind's own.
         demo: images of the demo application that were loaded.
         held: what is down because a process of ours took it down.
+        engine_id: what tells that engine from another of its name; empty if it does not say.
     """
 
     name: str
@@ -77,6 +80,7 @@ class KindJournal:
     image: str = ""
     demo: tuple[str, ...] = ()
     held: tuple[Held, ...] = ()
+    engine_id: str = ""
 
     def write(self, path: Path) -> None:
         """Write it in one step, readable by its owner alone."""
@@ -114,6 +118,12 @@ def kind_folder(name: str) -> Path:
     return state_folder() / "kind" / name
 
 
+def is_known(name: str) -> bool:
+    """Whether a cluster of that name left a journal here, be its engine the one that answers or another."""
+    folder = kind_folder(name)
+    return (folder / "journal.json").exists() or _kept_elsewhere(folder)
+
+
 def kind_lock(name: str) -> FileLock:
     """The lock under which the cluster of that name is made, changed and deleted."""
     folder = kind_folder(name)
@@ -128,6 +138,7 @@ def settled(kind: Kind, folder: Path) -> KindJournal | None:
         ClusterStateError: a cluster of that name is there and is not ours, or its engine is another.
     """
     name = kind_name(folder.name)
+    bring_out(kind, folder)
     journal = KindJournal.read(folder / "journal.json")
     if journal is not None and journal.engine != kind.engine.name:
         raise ClusterStateError(
@@ -138,6 +149,8 @@ def settled(kind: Kind, folder: Path) -> KindJournal | None:
         # Whoever made it was killed, and kind may be at work still.
         end_marked(journal.uuid)
     containers = kind.containers(name)
+    if not containers and journal is not None and _put_by(kind, folder, journal):
+        return None
     if not containers:
         _end_cloud(kind, folder, journal)
         if journal is not None and not journal.containers:
@@ -155,6 +168,44 @@ def settled(kind: Kind, folder: Path) -> KindJournal | None:
         remove(kind, folder)
         return None
     return journal
+
+
+def _put_by(kind: Kind, folder: Path, journal: KindJournal) -> bool:
+    """Keep the folder of a cluster on another engine of the same name, which a docker context leads to.
+
+    Returns:
+        Whether it was so.
+    """
+    now = facts_of(kind.engine).identity if journal.containers and journal.engine_id else ""
+    if not now or now == journal.engine_id:
+        return False
+    target = _elsewhere(folder, journal.engine_id)
+    remove_tree(target)
+    folder.rename(target)
+    return True
+
+
+def bring_out(kind: Kind, folder: Path) -> None:
+    """Take the folder of a cluster again whose engine is back, where there is none of its name meanwhile.
+
+    Args:
+        kind: kind's command line with the engine that answers.
+        folder: of the cluster.
+    """
+    if folder.exists() or not _kept_elsewhere(folder):
+        return
+    kept = _elsewhere(folder, facts_of(kind.engine).identity)
+    if (kept / "journal.json").exists():
+        kept.rename(folder)
+
+
+def _kept_elsewhere(folder: Path) -> bool:
+    return any(folder.parent.glob(f"{folder.name}.*/journal.json"))
+
+
+def _elsewhere(folder: Path, engine_id: str) -> Path:
+    digest = hashlib.sha256(engine_id.encode()).hexdigest()[:12]
+    return folder.with_name(f"{folder.name}.{digest}")
 
 
 def delete_line(engine: str, name: str) -> str:

@@ -13,6 +13,7 @@ from k8slab.cluster.container_engine import find_engine
 from k8slab.cluster.engine_place import is_here
 from k8slab.cluster.kind import open_kind
 from k8slab.cluster.kind_cures import engine_cure
+from k8slab.clusters import cluster_names, find_cluster
 from k8slab.errors import LabError
 from k8slab.progress import SilentProgress
 from tests.process.kind_standins import StandIns
@@ -113,6 +114,30 @@ def test_the_engine_that_runs_the_container_which_this_is_is_elsewhere(
     assert "--network host" in engine_cure(seen)
     stand_ins.change(around_us="host")
     assert find_engine()[0] is not None
+
+
+def test_a_cluster_on_another_local_engine_is_neither_forgotten_nor_taken_for_a_strangers(
+    stand_ins: StandIns,
+) -> None:
+    there = stand_ins.state()["info"]
+    stand_ins.change(info={**there, "ID": "one"})
+    first = open_kind("lab", 1, False, SilentProgress())
+    of_the_first = stand_ins.state()["containers"]
+    # As `docker context use` does: the same client, another engine, none of its containers.
+    stand_ins.change(info={**there, "ID": "two"}, containers={})
+    second = open_kind("lab", 1, False, SilentProgress())
+    assert second.uuid != first.uuid
+    assert cluster_names() == ["lab"]
+    second.delete()
+    assert cluster_names() == ["lab"]
+    assert find_cluster("lab") is None
+    stand_ins.change(info={**there, "ID": "one"}, containers=of_the_first)
+    again = find_cluster("lab")
+    assert again is not None
+    assert again.uuid == first.uuid
+    assert again.kubeconfig.exists()
+    again.delete()
+    assert cluster_names() == []
 
 
 def test_what_is_no_address_is_left_to_the_engine() -> None:
