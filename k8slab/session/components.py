@@ -139,7 +139,11 @@ def _start(guard: Guard, name: str, settled: Settled | None) -> str:
     if name not in NEEDED:
         return f"{said} {_STARTED.get(name, '')}".rstrip()
     for other in NEEDED:
-        if find(guard.cluster, other).state != "running":
+        state = find(guard.cluster, other).state
+        if state == "failed":
+            # It gave up without the one that was just started, and would wait ever longer for its next try.
+            guard.change_process(other, "start")
+        elif state != "running":
             return f"{said} The API server cannot answer yet: {other} does not run."
     if name == "etcd":
         guard.restart_api_server()

@@ -12,7 +12,7 @@ from k8slab.cluster.answering import check_answers
 from k8slab.errors import ClusterStateError
 from k8slab.guard import Guard
 from k8slab.progress import SilentProgress
-from k8slab.session.components import state_in_words
+from k8slab.session.components import act, state_in_words
 from k8slab.session.restoring import answer_again, settle
 from tests.unit.guarded_cluster import FakeApi
 from tests.unit.test_guard_without_api_server import SupervisedCluster, process
@@ -58,6 +58,14 @@ def test_one_that_gave_up_and_waits_for_its_next_try_is_started_with_the_api_ser
     cluster.done.clear()
     answer_again(guard, SilentProgress())
     assert cluster.done == []
+
+
+def test_an_api_server_that_gave_up_without_etcd_is_started_with_it(cluster: SupervisedCluster) -> None:
+    cluster.running["etcd"] = process("etcd", "stopped")
+    cluster.running["kube-apiserver"] = process("kube-apiserver", "failed")
+    said = act(Guard(cluster, FakeApi(cluster.kubeconfig)), "etcd", "start")
+    assert cluster.done[:2] == [("etcd", "start"), ("kube-apiserver", "start")]
+    assert "cannot answer yet" not in said
 
 
 def test_no_exit_code_is_made_up_where_the_runtime_tells_none(cluster: SupervisedCluster) -> None:
