@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from typing import Any
 
 import pytest
@@ -211,9 +212,14 @@ def test_an_autoscaler_follows_the_load_up_and_down(cluster: ClusterUnderTest, n
 
     until(lambda: utilization() is not None, "the autoscaler to know the load", 120)
 
+    ends = 0.0
+
     def grows_under_load() -> bool:
-        """The load lasts until the autoscaler has seen it: it looks at figures that are some seconds old."""
-        cluster.kubectl(f"get --raw /api/v1/namespaces/{namespace}/services/busy:80/proxy/cpu?seconds=5")
+        """The load lasts until the autoscaler has seen it: what it looks at is some seconds old."""
+        nonlocal ends
+        if time.monotonic() >= ends:
+            cluster.kubectl(f"get --raw /api/v1/namespaces/{namespace}/services/busy:80/proxy/cpu?seconds=20")
+            ends = time.monotonic() + 20
         return bool(autoscaler()["desiredReplicas"] == 3)
 
     until(grows_under_load, "three replicas under load", 120)
