@@ -28,9 +28,9 @@ from tests.tiers import CHROMIUM_PROGRAMS
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 ARTIFACTS = ROOT / "test-artifacts"
-WAIT_SECONDS = 90
+WAIT_SECONDS = 180
 """How long anything is waited for: a browser, a kernel and a cluster may share two busy processors."""
-TEST_SECONDS = 600
+TEST_SECONDS = 1200
 """How long a test may last in which nothing hangs."""
 ARGUMENTS = [
     "--no-sandbox",
