@@ -12,7 +12,7 @@ import copy
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -37,6 +37,12 @@ NAME = "k8slab-demo"
 """The volume's name, and the beginning of the ConfigMap's, which a sum of the program completes."""
 
 _DEMO = re.compile(r"(?:docker\.io/)?k8slab/demo:([0-9A-Za-z_.-]+)")
+
+_SENDS_PARTS = {
+    "patch": "`kubectl set image KIND/NAME CONTAINER={image}` brings both.",
+    "debug": "Debug with an image that can be pulled: --image={base}.",
+}
+"""Verbs that name an image in a piece of an object, each with what to do instead."""
 
 _POD_PATHS: Mapping[str, tuple[str, ...]] = {
     "Pod": ("spec",),
@@ -188,6 +194,28 @@ def base_image() -> str:
 def asks_for_demo(words: Iterable[str]) -> bool:
     """Whether a word of a kubectl line names one of the demo application's images."""
     return any(_version(word.rpartition("=")[2]) for word in words)
+
+
+def check_line(arguments: Sequence[str]) -> None:
+    """Refuse a kubectl line whose image of the demo application nobody could find, and say what does it.
+
+    Args:
+        arguments: the words after `kubectl`, for a cluster without these images.
+
+    Raises:
+        GuardError: it patches an object, or debugs a Pod, with such an image: what it sends is no whole
+            object that could be completed first.
+    """
+    verb = arguments[0] if arguments else ""
+    if verb not in _SENDS_PARTS:
+        return
+    named = next((found[0] for word in arguments for found in _DEMO.finditer(word) if _version(found[0])), "")
+    if named:
+        raise GuardError(
+            f"This cluster cannot have the image {named}, and `kubectl {verb}` sends no more than its name:"
+            f" the program runs here from {base_image()}, with the rest in a ConfigMap.",
+            _SENDS_PARTS[verb].format(image=named, base=base_image()),
+        )
 
 
 def _version(image: str) -> str:

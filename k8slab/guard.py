@@ -23,7 +23,7 @@ from k8slab import attached_changes as attached
 from k8slab import manifests
 from k8slab.cluster.api import KINDS, checked_body
 from k8slab.commands import Completed
-from k8slab.demo_configmap import Turned, image_patch, turned
+from k8slab.demo_configmap import Turned, check_line, image_patch, turned
 from k8slab.errors import ConflictError, GuardError
 from k8slab.guard_machines import MachineGuard
 from k8slab.guard_rules import check_namespace, check_request, check_shared, documents_at
@@ -222,7 +222,9 @@ class Guard(MachineGuard):
 
     def _way(self, arguments: Sequence[str]) -> attached.Way | None:
         """How the objects of a kubectl line are completed before they are sent; None where none has to be."""
-        if self.cluster.owned and self.cluster.demo_images:
+        if not self.cluster.demo_images:
+            check_line(arguments)
+        elif self.cluster.owned:
             return None
         return attached.way_of(arguments, self.cluster.owned)
 

@@ -130,6 +130,10 @@ def test_lines_that_make_objects_are_completed_too(lab: Lab, cluster: RunningClu
     assert answers_of(lab, cluster, "made") == {"3 orange"}
     with pytest.raises(GuardError, match="Delete it"):
         line(lab, "set image pod/hand hand=k8slab/demo:1")
+    with pytest.raises(GuardError, match="set image KIND/NAME CONTAINER=k8slab/demo:2"):
+        line(lab, """patch deploy made --type=json -p '[{"op": "replace", "value": "k8slab/demo:2"}]'""")
+    with pytest.raises(GuardError, match="--image=python"):
+        line(lab, "debug hand --image=k8slab/demo:1 --attach=false")
     made = set(cluster.kubectl(f"-n {lab.namespace} get all,cm -l k8slab.dev/made-by=k8slab -o name").split())
     assert {"pod/hand", "deployment.apps/made", "deployment.apps/shop", f"configmap/{program_name()}"} <= made
     lab.reset()

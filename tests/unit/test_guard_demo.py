@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from k8slab import manifests
+from k8slab.errors import GuardError
 from k8slab.guard import Guard
 from tests.unit.guarded_cluster import FakeApi, FakeCluster
 
@@ -92,3 +93,36 @@ def test_other_images_are_left_to_kubectl(
     )
     assert guard.kubectl("ch", ["set", "image", "deployment/web", "demo=httpd"]).stdout == "x created\n"
     assert api.changes == [] and sent(cluster) == []
+
+
+PATCH = '{"spec": {"template": {"spec": {"containers": [{"name": "demo", "image": "k8slab/demo:2"}]}}}}'
+
+
+@pytest.mark.parametrize(
+    ("words", "cure"),
+    [
+        (["patch", "deployment", "web", "-p", PATCH], "set image KIND/NAME CONTAINER=k8slab/demo:2"),
+        (["patch", "deployment", "web", "--type=json", f"--patch={PATCH}"], "set image"),
+        (["debug", "web", "--image=k8slab/demo:1"], "--image=python:3.13-alpine"),
+        (["debug", "web", "--image", "docker.io/k8slab/demo:1"], "--image=python"),
+        (["debug", "web", "--copy-to=x", "--set-image=demo=k8slab/demo:2"], "--image=python"),
+    ],
+)
+def test_a_line_that_names_the_image_alone_says_what_brings_the_program_too(
+    guard: Guard, cluster: FakeCluster, words: list[str], cure: str
+) -> None:
+    with pytest.raises(GuardError, match="cannot have the image") as caught:
+        guard.kubectl("ch", words)
+    assert cure in caught.value.cure
+    assert not cluster.log.exists()
+    cluster.demo_images = True
+    guard.kubectl("ch", words)
+
+
+def test_other_patches_and_images_pass(guard: Guard, cluster: FakeCluster) -> None:
+    for words in (
+        ["patch", "deployment", "web", "-p", '{"spec": {"replicas": 2}}'],
+        ["patch", "deployment", "web", "-p", PATCH.replace("demo:2", "demo:99")],
+        ["debug", "web", "--image=busybox"],
+    ):
+        assert guard.kubectl("ch", words).stdout == "x created\n"
