@@ -24,7 +24,13 @@ from tests.notebooks.classroom import CONTEXT, Place, place
 
 pytestmark = pytest.mark.timeout(2 * TEST_SECONDS)
 
-LEARNERS = {"anna": "02-pods", "bela": "03-replicasets", "cleo": "04-deployments", "dora": "05-services"}
+LEARNERS = {
+    "anna": "02-pods",
+    "bela": "03-replicasets",
+    "cleo": "04-deployments",
+    "dora": "05-services",
+    "gina": "00-start",
+}
 AT_ONCE = 3
 """Learners at work at the same time: kernels need a processor, too."""
 COLLECTED_SECONDS = 60
