@@ -26,6 +26,10 @@ source = ScriptedSource()
 actions = NotingActions(source, Path({file!r}))
 {last}
 """
+GRAPH = """
+import plotly.graph_objects  # as a lab does: the thread that draws is not kept waiting for it
+GraphView(source, actions)
+"""
 DRAWN = """() => (document.querySelector('.js-plotly-plot')?.data ?? [])
     .map(trace => (trace.hovertext ?? []).join()).join()"""
 EXERCISE = """
@@ -51,7 +55,7 @@ def test_the_graph_moves_and_its_button_kills_while_a_cell_runs(
     open_notebook: Open, tmp_path: Path, notes: Notes, busy: BusyCell
 ) -> None:
     notebook = open_notebook(
-        cell(tmp_path, "GraphView(source, actions)"),
+        cell(tmp_path, GRAPH),
         busy.source(BEATING),
         "source.change(lambda scene: scene['pods']['p3'].update(note='seen again'))",
     )
