@@ -195,7 +195,7 @@ def scaled_deployment() -> str:
 
 
 @pytest.mark.needs("images of the kit")
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(600)
 def test_an_autoscaler_follows_the_load_up_and_down(cluster: ClusterUnderTest, namespace: str) -> None:
     cluster.kubectl(f"-n {namespace} apply -f -", stdin=scaled_deployment())
     cluster.kubectl(f"-n {namespace} rollout status deployment/busy --timeout=60s")
@@ -215,15 +215,15 @@ def test_an_autoscaler_follows_the_load_up_and_down(cluster: ClusterUnderTest, n
     ends = 0.0
 
     def grows_under_load() -> bool:
-        """The load lasts until the autoscaler has seen it: what it looks at is some seconds old."""
+        """Seconds of a processor, which on a busy machine last many times as long; and more if need be."""
         nonlocal ends
         if time.monotonic() >= ends:
-            cluster.kubectl(f"get --raw /api/v1/namespaces/{namespace}/services/busy:80/proxy/cpu?seconds=20")
-            ends = time.monotonic() + 20
+            cluster.kubectl(f"get --raw /api/v1/namespaces/{namespace}/services/busy:80/proxy/cpu?seconds=8")
+            ends = time.monotonic() + 60
         return bool(autoscaler()["desiredReplicas"] == 3)
 
-    until(grows_under_load, "three replicas under load", 120)
-    until(lambda: autoscaler()["desiredReplicas"] == 1, "one replica after the load", seconds=120)
+    until(grows_under_load, "three replicas under load", 150)
+    until(lambda: autoscaler()["desiredReplicas"] == 1, "one replica after the load", seconds=240)
     until(
         lambda: cluster.get(f"-n {namespace} deployment busy")["status"]["replicas"] == 1,
         "the others to be gone",
