@@ -13,6 +13,9 @@ from k8slab.errors import ClusterStateError
 from k8slab.folders import ClusterFolder
 from k8slab.processes import ProcessIdentity
 
+ANSWER_SECONDS = 30.0
+"""How long an answer is waited for. It comes at once, but on a busy machine or of a slow end."""
+
 _leases: weakref.WeakSet[Lease] = weakref.WeakSet()
 
 
@@ -23,14 +26,11 @@ def _connect(folder: ClusterFolder, timeout: float) -> socket.socket:
         connection.connect(str(folder.supervisor_socket))
     except OSError as error:
         connection.close()
-        raise ClusterStateError(
-            f"The cluster {folder.path.name!r} does not answer ({error.strerror or error}).",
-            "Run the cell with `Lab.open(...)` again, or `k8slab up` in a terminal.",
-        ) from error
+        raise _silent(folder, error) from error
     return connection
 
 
-def ask(folder: ClusterFolder, timeout: float = 10.0, **request: Any) -> dict[str, Any]:
+def ask(folder: ClusterFolder, timeout: float = ANSWER_SECONDS, **request: Any) -> dict[str, Any]:
     """Send one request to a cluster's supervisor and return its answer.
 
     Args:
@@ -42,12 +42,7 @@ def ask(folder: ClusterFolder, timeout: float = 10.0, **request: Any) -> dict[st
         ClusterStateError: nobody answers, or the supervisor refused.
     """
     with _connect(folder, timeout) as connection:
-        connection.sendall(json.dumps(request).encode() + b"\n")
-        for answer in _answers(connection):
-            if not answer.get("ok"):
-                raise ClusterStateError(str(answer.get("error")))
-            return answer
-    raise ClusterStateError(f"The cluster {folder.path.name!r} ended while it was asked.", "Open it again.")
+        return _first_answer(folder, connection, request)
 
 
 def answers(folder: ClusterFolder) -> bool:
@@ -65,13 +60,43 @@ def follow(folder: ClusterFolder, timeout: float) -> Iterator[dict[str, Any]]:
     Args:
         folder: the cluster's folder.
         timeout: longest time between two changes, in seconds.
+
+    Raises:
+        ClusterStateError: nobody answers, or nothing changed for that long.
     """
     with _connect(folder, timeout) as connection:
-        connection.sendall(b'{"op": "follow"}\n')
-        for answer in _answers(connection):
-            yield answer
-            if answer["cluster"]["state"] != "starting":
-                return
+        try:
+            connection.sendall(b'{"op": "follow"}\n')
+            for answer in _answers(connection):
+                yield answer
+                if answer["cluster"]["state"] != "starting":
+                    return
+        except OSError as error:
+            raise _silent(folder, error) from error
+
+
+def _first_answer(
+    folder: ClusterFolder, connection: socket.socket, request: dict[str, Any]
+) -> dict[str, Any]:
+    try:
+        connection.sendall(json.dumps(request).encode() + b"\n")
+        answer = next(_answers(connection), None)
+    except OSError as error:
+        raise _silent(folder, error) from error
+    if answer is None:
+        raise ClusterStateError(
+            f"The cluster {folder.path.name!r} ended while it was asked.", "Open it again."
+        )
+    if not answer.get("ok"):
+        raise ClusterStateError(str(answer.get("error")))
+    return answer
+
+
+def _silent(folder: ClusterFolder, error: OSError) -> ClusterStateError:
+    return ClusterStateError(
+        f"The cluster {folder.path.name!r} does not answer ({error.strerror or error}).",
+        "Run the cell with `Lab.open(...)` again, or `k8slab up` in a terminal.",
+    )
 
 
 def _answers(connection: socket.socket) -> Iterator[dict[str, Any]]:
@@ -92,13 +117,17 @@ class Lease:
     """
 
     def __init__(self, folder: ClusterFolder) -> None:
-        self._connection: socket.socket | None = _connect(folder, timeout=5.0)
         identity = ProcessIdentity.of(os.getpid())
         if identity is None:
             raise ClusterStateError("This process has no entry in /proc, so it cannot hold a cluster.")
         request = {"op": "lease", "pid": identity.pid, "start_time": identity.start_time}
-        self._connection.sendall(json.dumps(request).encode() + b"\n")
-        next(_answers(self._connection))
+        connection = _connect(folder, ANSWER_SECONDS)
+        try:
+            _first_answer(folder, connection, request)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection: socket.socket | None = connection
         _leases.add(self)
 
     @property
