@@ -27,7 +27,7 @@ actions = NotingActions(source, Path({file!r}))
 {last}
 """
 GRAPH = """
-import plotly.graph_objects  # as a lab does: the thread that draws is not kept waiting for it
+from plotly.graph_objects import FigureWidget  # as a lab does: the thread that draws does not wait for it
 GraphView(source, actions)
 """
 DRAWN = """() => (document.querySelector('.js-plotly-plot')?.data ?? [])
