@@ -57,7 +57,7 @@ def kubeconfig(cluster: RunningCluster, sandbox: str, tmp_path: Path) -> Path:
     file = tmp_path / "class.yaml"
     file.write_text(yaml.safe_dump(content))
     # The API server's authorizer hears of a new role a moment after it is stored.
-    asked = f"-n {sandbox} auth can-i delete replicasets.apps --kubeconfig={file}"
+    asked = f"-n {sandbox} auth can-i delete replicasets.apps --kubeconfig={file} --context=class"
     until(lambda: cluster.kubectl(asked).strip() == "yes", "the role to take effect")
     return file
 

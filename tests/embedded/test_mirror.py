@@ -161,7 +161,10 @@ def test_a_kill_is_timed_and_told(cluster: RunningCluster, mirror: Mirror, names
     uid = cluster.kubectl(f"-n {namespace} get pod {recovery.heir.name} -o jsonpath={{.metadata.uid}}")
     assert uid == recovery.heir.uid != victim.uid
     heir = recovery.heir.name
-    until(lambda: builder.scene(time.time())["recovery"]["heir"] == heir, "the picture to show its heir")
+    until(
+        lambda: (builder.scene(time.time())["recovery"] or {}).get("heir") == heir,
+        "the picture to show its heir",
+    )
 
     def told_to_the_end() -> list[str]:
         texts = [str(entry["text"]) for entry in builder.scene(time.time())["story"]]
