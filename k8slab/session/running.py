@@ -152,8 +152,10 @@ def run_for_a_while(words: Sequence[str], work: Callable[[], Completed]) -> Runn
     return running
 
 
-def let_change_end(seconds: float = PATIENCE) -> None:
+def let_change_end(seconds: float = TURN) -> None:
     """Wait for a change that is still being sent, before what it makes is looked up.
+
+    On a busy machine that may hold a cell for longer than a call should; otherwise it would fail.
 
     Args:
         seconds: the longest wait.
