@@ -23,6 +23,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests.browser.busy_cell import BusyCell
+from tests.browser.script_errors import ScriptErrors
 from tests.tiers import CHROMIUM_PROGRAMS
 
 T = TypeVar("T")
@@ -290,22 +291,27 @@ def known_errors() -> frozenset[str]:
 
 
 @pytest.fixture
-def page(browser: Browser, known_errors: frozenset[str]) -> Iterator[Page]:
+def script_errors() -> ScriptErrors:
+    """What the test's page failed with so far."""
+    return ScriptErrors()
+
+
+@pytest.fixture
+def page(browser: Browser, known_errors: frozenset[str], script_errors: ScriptErrors) -> Iterator[Page]:
     """A page of its own for each test; errors of scripts fail the test."""
     context = browser.new_context(viewport={"width": 1480, "height": 2300})
     context.set_default_timeout(WAIT_SECONDS * 1000)
     opened = context.new_page()
-    errors: list[str] = []
-    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("pageerror", lambda error: script_errors.note(str(error)))
     yield opened
     context.close()
-    unknown = [error for error in errors if error not in known_errors]
+    unknown = [error for error in script_errors.seen if error not in known_errors]
     assert not unknown, f"errors of scripts in the page: {unknown}"
 
 
 @pytest.fixture
 def open_notebook(
-    page: Page, jupyter: Jupyter, request: pytest.FixtureRequest
+    page: Page, jupyter: Jupyter, script_errors: ScriptErrors, request: pytest.FixtureRequest
 ) -> Iterator[Callable[..., Notebook]]:
     """A function that opens a notebook of the given cells; its kernel is shut down afterwards.
 
@@ -321,6 +327,7 @@ def open_notebook(
 
     yield open_with
     if opened:
+        script_errors.ending = True
         page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
 
 
