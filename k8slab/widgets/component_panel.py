@@ -61,6 +61,7 @@ class ComponentPanel(Panel):
         self._trouble = ""
         self._guard = threading.Lock()
         self._looking = False
+        self._acts = 0
         super().__init__(key)
         self.every(LOOK_EVERY, self.look)
         self.look()
@@ -111,8 +112,12 @@ class ComponentPanel(Panel):
         change(self.result, value=self._trouble or self._result)
 
     def _ask(self) -> None:
+        acts = self._acts
         try:
-            self._states = {each.name: each for each in self._look()}
+            states = {each.name: each for each in self._look()}
+            # What was seen before a button's work was done is older than what that work saw at its end.
+            if acts == self._acts:
+                self._states = states
             self._trouble = ""
         except LabError as error:
             self._trouble = note(str(error), "bad")
@@ -141,6 +146,7 @@ class ComponentPanel(Panel):
         except Exception as error:  # shown to the learner in the panel, and kept
             self._result = note(f"{type(error).__name__}: {error}", "bad")
             self._drawer.troubles.append(f"components: {error}")
+        self._acts += 1
         try:
             self._states = {each.name: each for each in self._look()}
         except LabError as error:

@@ -166,7 +166,7 @@ def test_an_answer_of_the_gateway_is_read() -> None:
 # --- the panel --------------------------------------------------------------------------------------
 
 
-def wait(condition: Callable[[], Any], seconds: float = 5.0) -> Any:
+def wait(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := condition():
@@ -182,13 +182,20 @@ class Played:
         self.running = {"etcd": True, "kube-scheduler": True}
         self.threads: set[str] = set()
         self.refusal = ""
+        self.held: threading.Event | None = None
+        self.looks = 0
 
     def look(self) -> list[ComponentState]:
         self.threads.add(threading.current_thread().name)
-        return [
+        seen = [
             ComponentState(name, runs, "running, pid 7" if runs else "stopped by you")
             for name, runs in self.running.items()
         ]
+        held, self.held = self.held, None
+        if held is not None:
+            held.wait(30)
+        self.looks += 1
+        return seen
 
     def act(self, name: str, action: str) -> str:
         self.threads.add(threading.current_thread().name)
@@ -240,3 +247,17 @@ def test_a_refusal_is_a_sentence_and_a_change_from_elsewhere_is_seen(
     assert panel.buttons["etcd"].description == "Stop"
     played.running["etcd"] = False
     wait(lambda: panel.buttons["etcd"].description == "Start")
+
+
+def test_a_look_from_before_a_button_s_work_does_not_undo_it(panel: ComponentPanel, played: Played) -> None:
+    button = panel.buttons["kube-scheduler"]
+    wait(lambda: not button.disabled and not panel._looking)
+    held = played.held = threading.Event()
+    panel.look()
+    wait(lambda: played.held is None)  # that look has seen the scheduler run, and is slow
+    press(button)
+    wait(lambda: button.description == "Start" and not button.disabled)
+    looks = played.looks
+    held.set()
+    wait(lambda: played.looks > looks and not panel._looking)
+    assert not panel._states["kube-scheduler"].running
