@@ -18,12 +18,11 @@ Node = Annotated[str, typer.Argument(help="The node, such as worker-2.")]
 
 def guard_of(name: str) -> Guard:
     """The guard in front of the running cluster of that name."""
-    from k8slab.cluster.api import Api
     from k8slab.clusters import running_cluster
     from k8slab.guard import Guard
 
     cluster = running_cluster(name)
-    return Guard(cluster, Api(cluster.kubeconfig, cluster.context))
+    return Guard(cluster, cluster.api())
 
 
 def _act(name: str, verb: Verb, node: str = "") -> None:

@@ -197,8 +197,10 @@ class Guard(MachineGuard):
             return run_kubectl(self.cluster, namespace, arguments, arguments, timeout=timeout)
         words, text = list(arguments), None
         if request.files and not self.cluster.owned:
-            # What was checked is what kubectl gets, and not what the files hold by then.
-            words, text = attached.with_input(arguments), manifests.to_text(attached.documents_of(arguments))
+            # What is checked is what kubectl gets, and not what the files hold by then.
+            documents = attached.documents_of(arguments)
+            self.check_documents(request.verb, documents)
+            words, text = attached.with_input(arguments), manifests.to_text(documents)
         with self._acting(f"kubectl {request.verb}", place, " ".join(arguments)):
             return run_kubectl(self.cluster, namespace, words, arguments, text, timeout)
 

@@ -13,19 +13,18 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from k8slab.cluster.api_connection import is_loopback
 from k8slab.commands import run
 from k8slab.errors import LabError
 
 ASK_SECONDS = 10.0
 
-_LOOPBACK = re.compile(r"localhost|127\.[\d.]+|::1|0\.0\.0\.0")
 _CONTAINER_MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))
 """What docker and podman put into a container's file system."""
 
@@ -69,7 +68,7 @@ def is_here(address: str) -> bool:
         host = urlsplit(address).hostname or ""
     except ValueError:
         return True
-    return not host or bool(_LOOPBACK.fullmatch(host)) or host == socket.gethostname().lower()
+    return not host or is_loopback(address) or host in ("0.0.0.0", socket.gethostname().lower())
 
 
 def _docker(program: Path, environment: dict[str, str]) -> Elsewhere | None:

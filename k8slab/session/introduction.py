@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from k8slab.answers import Table
 from k8slab.cluster.contract import Cluster
+from k8slab.session.restoring import processes_on
 from k8slab.session.session import Session
 
 
@@ -38,7 +39,7 @@ def introduction(session: Session) -> str:
 def _stopped(cluster: Cluster) -> list[str]:
     """What somebody left stopped: a node without power by itself, and not by what would run on it."""
     off = {each.name: each.power for each in cluster.nodes() if each.power != "on"}
-    without = {f"{name}-{part}" for name in off for part in ("agent", "runtime")}
+    without = processes_on(off)
     return [
         *(each.name for each in cluster.processes() if each.state == "stopped" and each.name not in without),
         *(f"{name} ({'paused' if power == 'paused' else 'powered off'})" for name, power in off.items()),

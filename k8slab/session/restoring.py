@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from k8slab.cluster.answering import NEEDED, is_ready, wait_ready
 from k8slab.cluster.contract import ClusterProcess
@@ -36,7 +36,7 @@ def bring_back(guard: Guard, progress: Progress) -> None:
             for name in paused:
                 guard.change_node("power_on", name)
     off = [each.name for each in cluster.nodes() if each.power != "on"]
-    without_power = {f"{name}-{part}" for name in off for part in ("agent", "runtime")}
+    without_power = processes_on(off)
     down = [name for name in _down(guard) if name not in without_power]
     if down:
         with progress.step(f"Starting what was stopped: {', '.join(down)}"):
@@ -48,6 +48,15 @@ def bring_back(guard: Guard, progress: Progress) -> None:
                 guard.change_node("power_on", name)
     if cluster.nodes():
         _wait_nodes(guard, progress)
+
+
+def processes_on(nodes: Iterable[str]) -> set[str]:
+    """The names of the processes that a node of the embedded backend consists of.
+
+    Args:
+        nodes: names of nodes.
+    """
+    return {f"{name}-{part}" for name in nodes for part in ("agent", "runtime")}
 
 
 def answer_again(guard: Guard, progress: Progress) -> None:
@@ -90,20 +99,22 @@ def settle(guard: Guard, seconds: float = API_SECONDS) -> None:
         )
     processes = {each.name: each for each in guard.cluster.processes()}
     for name in CLIENTS:
-        if processes[name].state == "failed" or _is_older(processes, name, "kube-apiserver"):
+        if _is_behind(processes, name):
             guard.change_process(name, "stop")
             guard.change_process(name, "start")
 
 
 def _is_settled(processes: Mapping[str, ClusterProcess]) -> bool:
-    if any(processes[name].state != "running" for name in NEEDED):
-        return False
-    if any(processes[name].state == "failed" for name in CLIENTS):
-        return False
-    return not any(
-        _is_older(processes, later, earlier)
-        for later, earlier in (("kube-apiserver", "etcd"), *((name, "kube-apiserver") for name in CLIENTS))
+    return (
+        all(processes[name].state == "running" for name in NEEDED)
+        and not _is_older(processes, "kube-apiserver", "etcd")
+        and not any(_is_behind(processes, name) for name in CLIENTS)
     )
+
+
+def _is_behind(processes: Mapping[str, ClusterProcess], client: str) -> bool:
+    """Whether a client of the API server gave up without it, or may still wait for one that is gone."""
+    return processes[client].state == "failed" or _is_older(processes, client, "kube-apiserver")
 
 
 def _is_older(processes: Mapping[str, ClusterProcess], name: str, other: str) -> bool:

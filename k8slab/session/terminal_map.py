@@ -16,7 +16,6 @@ from rich.text import Text as StyledText
 
 from k8slab.chapters.exercises import Chapter
 from k8slab.chapters.exercises import chapter as find_chapter
-from k8slab.cluster.api import Api
 from k8slab.cluster.contract import Cluster
 from k8slab.errors import LabError, WaitTimeoutError
 from k8slab.graph.looks import LOOKS
@@ -158,6 +157,6 @@ def _append(scene: LabScene, changed: threading.Event) -> None:
 
 def _open_chapters(cluster: Cluster) -> list[str]:
     """The chapters whose namespaces are in the cluster."""
-    namespaces, _ = Api(cluster.kubeconfig, cluster.context).list("namespaces")
+    namespaces, _ = cluster.api().list("namespaces")
     labels = [each["metadata"].get("labels") or {} for each in namespaces]
     return sorted(each["k8slab.dev/chapter"] for each in labels if "k8slab.dev/chapter" in each)

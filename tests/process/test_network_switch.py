@@ -179,29 +179,23 @@ async def test_names_are_answered_over_udp_and_tcp(bench: Bench, switch: Switch)
     bench.service("kube-dns", "128.10", 53, ports=ports)
     bench.dns_endpoints()
 
-    async def answered() -> str:
-        code, printed = await switch.run(UDP_CLIENT, dns, 53, question.hex())
-        return "" if code else printed
+    async def answer_to(client: str, message: bytes) -> str:
+        """What the name server answers a program; each of its listeners may be opened a moment later."""
+        async with asyncio.timeout(60):
+            while True:
+                code, printed = await switch.run(client, dns, 53, message.hex())
+                if not code and printed:
+                    return printed
+                await asyncio.sleep(0.05)
 
-    async with asyncio.timeout(60):
-        while not (answer := await answered()):
-            await asyncio.sleep(0.05)
+    answer = await answer_to(UDP_CLIENT, question)
     assert answer.startswith("1267")
     assert bytes.fromhex(answer)[-4:] == bytes(int(part) for part in bench.address(VIP).split("."))
     over_tcp = UDP_CLIENT.replace("SOCK_DGRAM", "SOCK_STREAM").replace(
         "asker.sendto(bytes.fromhex(sys.argv[3]), (sys.argv[1], int(sys.argv[2])))",
         "asker.connect((sys.argv[1], int(sys.argv[2]))); asker.sendall(bytes.fromhex(sys.argv[3]))",
     )
-    framed = len(question).to_bytes(2) + question
-
-    async def answered_over_tcp() -> str:
-        code, printed = await switch.run(over_tcp, dns, 53, framed.hex())
-        return "" if code else printed
-
-    # It is another listener, which may be opened a moment later.
-    async with asyncio.timeout(60):
-        while not (by_tcp := await answered_over_tcp()):
-            await asyncio.sleep(0.05)
+    by_tcp = await answer_to(over_tcp, len(question).to_bytes(2) + question)
     assert bytes.fromhex(by_tcp)[2:] == bytes.fromhex(answer)
 
 

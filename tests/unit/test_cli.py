@@ -96,8 +96,8 @@ def test_kubectl_gets_every_word_untouched(monkeypatch: pytest.MonkeyPatch) -> N
             seen.append(list(arguments))
 
     class FakeCluster:
-        kubeconfig = Path("x")
-        context = "c"
+        def api(self) -> None:
+            pass
 
     monkeypatch.setattr("k8slab.clusters.running_cluster", lambda name: FakeCluster())
     monkeypatch.setattr("k8slab.guard.Guard", FakeGuard)
