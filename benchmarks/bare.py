@@ -10,17 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from k8slab.cluster.bootstrap import SuperAdmin
-from k8slab.cluster.claim import claim_addresses
 from k8slab.cluster.components.ladder import locate
-from k8slab.cluster.control_plane import (
+from k8slab.cluster.embedded.claim import claim_addresses
+from k8slab.cluster.embedded.control_plane import (
     CONTROLLER_MANAGER_PORT,
     ETCD_PEER_PORT,
     ETCD_PORT,
     SCHEDULER_PORT,
 )
-from k8slab.cluster.identities import plan_of
-from k8slab.cluster.pki import write_pki
+from k8slab.cluster.embedded.identities import plan_of
+from k8slab.cluster.embedded.pki import write_pki
+from k8slab.cluster.embedded.supervisor.bootstrap import SuperAdmin
 from k8slab.folders import ClusterFolder, ClusterSettings
 from k8slab.network.addresses import API_SERVER_PORT
 from k8slab.progress import SilentProgress

@@ -24,8 +24,8 @@ def contexts(
 ) -> None:
     """List the contexts of a kubeconfig and the product behind each; only reads."""
     from k8slab.answers import Table
-    from k8slab.cluster.contexts import Context, context_names, read_contexts, user_kubeconfig
-    from k8slab.cluster.existing import look_at
+    from k8slab.cluster.existing.backend import look_at
+    from k8slab.cluster.existing.contexts import Context, context_names, read_contexts, user_kubeconfig
     from k8slab.errors import LabError
 
     source = (kubeconfig or user_kubeconfig()).expanduser()

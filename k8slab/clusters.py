@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from k8slab.cluster.choose import attachment
 from k8slab.cluster.contract import Cluster
-from k8slab.cluster.embedded import EmbeddedCluster, end
-from k8slab.cluster.existing import kubectl_line
-from k8slab.cluster.journal import Journal
+from k8slab.cluster.embedded.backend import EmbeddedCluster, end
+from k8slab.cluster.embedded.journal import Journal
+from k8slab.cluster.existing.backend import kubectl_line
 from k8slab.errors import ClusterStateError
 from k8slab.folders import ClusterFolder, state_folder
 
@@ -32,10 +32,10 @@ def find_cluster(name: str) -> Cluster | None:
     journal = Journal.read(folder.journal)
     if journal is not None and journal.supervisor_is_alive():
         return EmbeddedCluster(folder, _FOUND, hold=False)
-    from k8slab.cluster.kind_journal import is_known
+    from k8slab.cluster.kind.journal import is_known
 
     if is_known(name):
-        from k8slab.cluster.kind import find_kind
+        from k8slab.cluster.kind.backend import find_kind
 
         return find_kind(name)
     return None

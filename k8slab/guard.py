@@ -3,7 +3,8 @@
 A cluster that k8slab made may be changed: the uuid of its journal and of the marker object in it agree,
 and the authority that its server proves itself by is the one the lab was opened with. That is checked
 again at the moment of each change. Every other cluster is read-only until its user has given three keys
-(`cluster.attachment`), and then changed in the named namespaces alone. System namespaces are never changed.
+(`cluster.existing.attachment`), and then changed in the named namespaces alone. System namespaces are never
+changed.
 
 One change is let through without that marker, because it cannot be read otherwise: while the API server or
 its etcd is away, what is stopped of a cluster k8slab made may be *started*, if the supervisor that runs its

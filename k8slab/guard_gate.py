@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 
 from k8slab import action_log, attached_changes
 from k8slab.cluster.api import Api
-from k8slab.cluster.attachment import Attachment
 from k8slab.cluster.contract import Cluster
+from k8slab.cluster.existing.attachment import Attachment
 from k8slab.cluster.ownership import Ownership
 from k8slab.cluster.scopes import Scopes
 from k8slab.errors import ApiError, GuardError

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from k8slab.cluster.embedded import EmbeddedCluster
+    from k8slab.cluster.embedded.backend import EmbeddedCluster
 
 NODES = 3
 
@@ -22,7 +22,7 @@ class EmbeddedClusters:
     def at(self, level: str) -> EmbeddedCluster:
         """The cluster of a level, `sandboxed` or `plain`."""
         if level not in self._clusters:
-            from k8slab.cluster.embedded import open_embedded
+            from k8slab.cluster.embedded.backend import open_embedded
             from k8slab.progress import SilentProgress
 
             with isolated_as(level):

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from k8slab.cluster.kind_cluster import KindCluster
+    from k8slab.cluster.kind.cluster import KindCluster
 
 NAME = "t-kind"
 NODES = 3
@@ -26,10 +26,10 @@ PULL_SECONDS = 900
 @lru_cache(maxsize=1)
 def obstacle() -> str:
     """Why no kind cluster can be made here without fetching anything; empty if one can."""
-    from k8slab.cluster import kind_program
     from k8slab.cluster.container_engine import find_engine
-    from k8slab.cluster.kind_faults import blocking
-    from k8slab.cluster.kind_images import NODE_REPOSITORY, is_here, node_image
+    from k8slab.cluster.kind import program as kind_program
+    from k8slab.cluster.kind.faults import blocking
+    from k8slab.cluster.kind.images import NODE_REPOSITORY, is_here, node_image
 
     engine, seen = find_engine()
     if engine is None:
@@ -47,7 +47,7 @@ def obstacle() -> str:
 
 def opened() -> KindCluster:
     """The cluster; made if it is not there."""
-    from k8slab.cluster.kind import open_kind
+    from k8slab.cluster.kind.backend import open_kind
     from k8slab.progress import SilentProgress
 
     return open_kind(NAME, NODES, False, SilentProgress())

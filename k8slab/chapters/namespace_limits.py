@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
-from k8slab.cluster.attachment import ENFORCED
+from k8slab.cluster.existing.attachment import ENFORCED
 from k8slab.quantity import value_of
 
 _NUMBERS = {

@@ -25,7 +25,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Attach:
-    """Which existing cluster, and what of it may be changed; `cluster.existing` explains the fields."""
+    """Which existing cluster, and what of it may be changed; `existing.backend` explains the fields."""
 
     context: str
     kubeconfig: Path | None = None
@@ -82,7 +82,7 @@ def choose_backend(backend: str | None = None) -> Choice:
         if name not in BACKENDS:
             raise LabError(f"There is no backend {name!r}.", f"There are: {', '.join(BACKENDS)}.")
         return Choice(name, f"The backend {name} was {origin}.")
-    from k8slab.cluster.kind import kind_can_run
+    from k8slab.cluster.kind.backend import kind_can_run
 
     runs, why = kind_can_run()
     if runs:
@@ -112,7 +112,7 @@ def obtainable_backend(backend: str | None, progress: Progress) -> Choice:
     choice = choose_backend(backend)
     if choice.backend != "kind":
         return choice
-    from k8slab.cluster.kind_program import locate_kind
+    from k8slab.cluster.kind.program import locate_kind
 
     try:
         locate_kind(progress)
@@ -164,7 +164,7 @@ def open_cluster(
         )
     progress.line(choice.reason)
     if attach is not None:
-        from k8slab.cluster.existing import open_existing
+        from k8slab.cluster.existing.backend import open_existing
 
         return open_existing(attach.context, attach.kubeconfig, attach.namespaces, attach.typed, progress)
     if choice.backend == "kind":
@@ -173,9 +173,9 @@ def open_cluster(
                 f"kind runs on Kubernetes' own clock, and {clock!r} was asked for.",
                 "Leave the clock out, or use backend='embedded'.",
             )
-        from k8slab.cluster.kind import open_kind
+        from k8slab.cluster.kind.backend import open_kind
 
         return open_kind(name, nodes, keep, progress, choice.reason)
-    from k8slab.cluster.embedded import open_embedded
+    from k8slab.cluster.embedded.backend import open_embedded
 
     return open_embedded(name, nodes, keep, progress, choice.reason, hold=hold, clock=clock)

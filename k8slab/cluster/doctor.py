@@ -202,9 +202,9 @@ def _kind_checked() -> list[Finding]:
 def _kind() -> list[Finding]:
     """kind and what of its engine keeps it from working, one cure each; nothing of it stops the lab."""
     from k8slab.cluster.container_engine import find_engine
-    from k8slab.cluster.kind import kind_can_run
-    from k8slab.cluster.kind_cures import engine_cure
-    from k8slab.cluster.kind_faults import faults
+    from k8slab.cluster.kind.backend import kind_can_run
+    from k8slab.cluster.kind.cures import engine_cure
+    from k8slab.cluster.kind.faults import faults
 
     engine, seen = find_engine()
     if engine is None:

@@ -10,11 +10,11 @@ import yaml
 
 from k8slab.cluster.answering import away, check_answers
 from k8slab.cluster.api import KINDS, Api
-from k8slab.cluster.bootstrap import OWNER_MARKER
 from k8slab.cluster.contract import Cluster
+from k8slab.cluster.marker import MARKER
 from k8slab.errors import ApiError, ClusterStateError, GuardError, NotFoundError
 
-_MARKER_PATH = KINDS["configmaps"].path("kube-system", OWNER_MARKER)
+_MARKER_PATH = KINDS["configmaps"].path("kube-system", MARKER)
 
 
 class Ownership:
@@ -96,10 +96,8 @@ class Ownership:
         cluster = self._cluster
         if not cluster.owned:
             raise GuardError(
-                f"The cluster {cluster.name!r} was not made by k8slab, so this lab only reads it.",
-                "Changing it will need three keys (a namespace label, a list of namespaces, the typed context"
-                " name), which this version does not take yet. Open the lab without naming a backend for a"
-                " cluster of its own.",
+                f"The cluster {cluster.name!r} was not made by k8slab, which does not act on its parts.",
+                "Open the lab without naming a backend for a cluster of its own.",
             )
         if authority_of(cluster.kubeconfig, cluster.context) != self._authority:
             raise GuardError(

@@ -19,8 +19,8 @@ from k8slab.chapters.lacks import findings
 from k8slab.chapters.namespace_limits import Finding
 from k8slab.chapters.needs import Facts, Needs, needs_of, rights_of
 from k8slab.cluster.api import KINDS, Api
-from k8slab.cluster.attachment import ENFORCED, SANDBOX_LABEL
-from k8slab.cluster.existing import ExistingCluster
+from k8slab.cluster.existing.attachment import ENFORCED, SANDBOX_LABEL
+from k8slab.cluster.existing.backend import ExistingCluster
 from k8slab.cluster.reviews import Right, may
 from k8slab.demo_configmap import turned
 from k8slab.errors import ApiError, LabError, ManifestError, NotFoundError

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from k8slab.cluster.existing import ExistingCluster
+from k8slab.cluster.existing.backend import ExistingCluster
 from k8slab.errors import GuardError
 from k8slab.session.session import Session
 

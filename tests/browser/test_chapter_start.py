@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from k8slab.cluster.api import Api
-from k8slab.cluster.embedded import end
+from k8slab.cluster.embedded.backend import end
 from k8slab.folders import ClusterFolder
 from tests.browser.conftest import ARTIFACTS, ROOT, WAIT_SECONDS, Jupyter, Notebook, until
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from k8slab.cluster.embedded import EmbeddedCluster, end
-from k8slab.cluster.supervisor_client import ask
+from k8slab.cluster.embedded.backend import EmbeddedCluster, end
+from k8slab.cluster.embedded.supervisor_client import ask
 from k8slab.folders import ClusterFolder
 from tests.browser.busy_cell import BusyCell
 from tests.browser.conftest import ARTIFACTS, Notebook, until_equal

@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import Locator
 
 from k8slab.cluster.api import Api
-from k8slab.cluster.embedded import end
+from k8slab.cluster.embedded.backend import end
 from k8slab.folders import ClusterFolder
 from tests.browser.busy_cell import BusyCell
 from tests.browser.conftest import ARTIFACTS, ROOT, Jupyter, Notebook, until, until_equal

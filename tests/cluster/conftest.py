@@ -24,7 +24,7 @@ from tests import kind_clusters
 from tests.cluster.differences import DIFFERENCES
 
 if TYPE_CHECKING:
-    from k8slab.cluster.kind_cluster import KindCluster
+    from k8slab.cluster.kind.cluster import KindCluster
 
 T = TypeVar("T")
 

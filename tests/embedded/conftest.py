@@ -12,7 +12,7 @@ from typing import TypeVar
 import pytest
 
 from k8slab.cluster.api import Api
-from k8slab.cluster.embedded import EmbeddedCluster
+from k8slab.cluster.embedded.backend import EmbeddedCluster
 from k8slab.commands import run
 from k8slab.errors import CommandError
 from k8slab.folders import ClusterFolder

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from k8slab.cluster.api import Api
-from k8slab.cluster.embedded import end, open_embedded
+from k8slab.cluster.embedded.backend import end, open_embedded
 from k8slab.folders import ClusterFolder
 from k8slab.processes import processes_of_cluster
 from k8slab.progress import SilentProgress

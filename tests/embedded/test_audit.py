@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from k8slab.cluster.roles import ROLES
+from k8slab.cluster.embedded.roles import ROLES
 from tests.embedded.audit_expectations import SELDOM_USED, WRITES
 from tests.embedded.conftest import RunningCluster, until
 

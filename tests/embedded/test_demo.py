@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from k8slab.cluster.journal import Journal
+from k8slab.cluster.embedded.journal import Journal
 from k8slab.clusters import cluster_names
 from k8slab.demonstration import demonstrate
 from k8slab.folders import ClusterFolder

@@ -10,7 +10,7 @@ import yaml
 
 from k8slab import Lab
 from k8slab.cluster.api import Api
-from k8slab.cluster.contexts import write_copy
+from k8slab.cluster.existing.contexts import write_copy
 from k8slab.errors import RENEW_CREDENTIALS, ClusterStateError, LabError
 from tests.embedded.ambient import Ambient
 from tests.embedded.conftest import RunningCluster, until

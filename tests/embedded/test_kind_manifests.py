@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from k8slab.cluster.kind_creation import METRICS_SERVER
+from k8slab.cluster.kind.creation import METRICS_SERVER
 from tests.embedded.conftest import RunningCluster
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from k8slab.cluster.components.ladder import locate
-from k8slab.cluster.embedded import end, open_embedded
-from k8slab.cluster.journal import Journal
+from k8slab.cluster.embedded.backend import end, open_embedded
+from k8slab.cluster.embedded.journal import Journal
 from k8slab.errors import ClusterError
 from k8slab.folders import ClusterFolder
 from k8slab.processes import processes_of_cluster
@@ -23,7 +23,7 @@ from tests.embedded.conftest import isolated_as, until
 
 OPEN_AND_WAIT = """
     import sys
-    from k8slab.cluster.embedded import open_embedded
+    from k8slab.cluster.embedded.backend import open_embedded
     from k8slab.progress import SilentProgress
     if "waits" in sys.argv:
         print("ready", flush=True)
@@ -179,7 +179,7 @@ def test_a_component_that_dies_is_reported_with_exit_code_and_log(
         kubernetes = real.kubernetes
         folder = tmp_path
 
-    monkeypatch.setattr("k8slab.cluster.embedded_creation.locate", lambda progress: Broken)
+    monkeypatch.setattr("k8slab.cluster.embedded.creation.locate", lambda progress: Broken)
     with pytest.raises(ClusterError, match=r"(?s)etcd exited with code 3 .*made of cheese"):
         open_embedded(name, 1, False, SilentProgress())
     monkeypatch.undo()

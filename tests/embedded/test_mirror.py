@@ -17,8 +17,8 @@ import pytest
 import urllib3
 
 from k8slab.cluster.api import KINDS, Api
-from k8slab.cluster.control_plane import ETCD_PORT
-from k8slab.cluster.identities import plan_of
+from k8slab.cluster.embedded.control_plane import ETCD_PORT
+from k8slab.cluster.embedded.identities import plan_of
 from k8slab.errors import ApiError
 from k8slab.graph.pod_facts import printed_ready, printed_status
 from k8slab.graph.scene import SceneBuilder

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from k8slab.cluster.identities import plan_of
+from k8slab.cluster.embedded.identities import plan_of
 from k8slab.network.services.table import Endpoint
 from tests.embedded.conftest import RunningCluster, until
 

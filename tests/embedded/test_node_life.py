@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from k8slab.cluster.embedded import open_embedded
+from k8slab.cluster.embedded.backend import open_embedded
 from k8slab.errors import ClusterStateError
 from k8slab.guard import Guard
 from k8slab.processes import ProcessIdentity, processes_of_cluster

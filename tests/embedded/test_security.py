@@ -12,8 +12,8 @@ from contextlib import closing, suppress
 from http.client import HTTPSConnection
 from pathlib import Path
 
-from k8slab.cluster.control_plane import ETCD_PORT
-from k8slab.cluster.identities import plan_of
+from k8slab.cluster.embedded.control_plane import ETCD_PORT
+from k8slab.cluster.embedded.identities import plan_of
 from k8slab.network.addresses import API_SERVER_PORT
 from k8slab.processes import processes_of_cluster
 from tests.embedded.conftest import RunningCluster

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 STORY = """
 import sys, time
 from pathlib import Path
-from k8slab.cluster.embedded import open_embedded
+from k8slab.cluster.embedded.backend import open_embedded
 from k8slab.commands import run
 from k8slab.progress import SilentProgress
 

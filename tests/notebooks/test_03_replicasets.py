@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from k8slab.cluster.choose import open_cluster
-from k8slab.cluster.journal import Journal
+from k8slab.cluster.embedded.journal import Journal
 from k8slab.folders import ClusterFolder
 from k8slab.processes import processes_of_cluster
 from k8slab.progress import SilentProgress

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from k8slab.cluster.choose import open_cluster
-from k8slab.cluster.embedded import EmbeddedCluster
+from k8slab.cluster.embedded.backend import EmbeddedCluster
 from k8slab.progress import SilentProgress
 from tests.notebooks.chapter_notebooks import TEST_SECONDS, errors, execute, new_code_cell, notebook, results
 from tests.notebooks.classroom import CONTEXT, Place, place

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from k8slab.cluster import kind_faults
 from k8slab.cluster.components import go_module
+from k8slab.cluster.kind import faults as kind_faults
 from k8slab.errors import MissingToolError
 from tests.process.kind_standins import StandIns
 
@@ -62,7 +62,7 @@ def end_create(stand_ins: StandIns) -> Iterator[Callable[[int], str]]:
     takes the signal and returns what the process said on standard error.
     """
     code = (
-        "from k8slab.cluster.kind import open_kind\nfrom k8slab.progress import SilentProgress\n"
+        "from k8slab.cluster.kind.backend import open_kind\nfrom k8slab.progress import SilentProgress\n"
         "open_kind('lab', 1, False, SilentProgress())"
     )
     started: list[subprocess.Popen[str]] = []

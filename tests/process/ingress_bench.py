@@ -12,8 +12,8 @@ from typing import Any, cast
 from aiohttp import web
 
 from k8slab.api_client import ApiClient, Change
-from k8slab.cluster.certificates import CertificateAuthority
-from k8slab.cluster.claim import claim_addresses
+from k8slab.cluster.embedded.certificates import CertificateAuthority
+from k8slab.cluster.embedded.claim import claim_addresses
 from k8slab.network.acceptor import Acceptor, listen_tcp
 from k8slab.network.addresses import PORT_OFFSET, AddressPlan
 from k8slab.network.dialler import Dialler

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from k8slab.cluster.kind_images import DEMO_REPOSITORY, content_of
+from k8slab.cluster.kind.images import DEMO_REPOSITORY, content_of
 from k8slab.node.images.demo import COLOURS
 from k8slab.node.images.programs import demo_folder
 

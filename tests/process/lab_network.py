@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from k8slab.api_client import Change
-from k8slab.cluster.claim import claim_addresses
+from k8slab.cluster.embedded.claim import claim_addresses
 from k8slab.folders import ClusterFolder, ClusterSettings, Isolation
 from k8slab.network.acceptor import listen_tcp
 from k8slab.network.addresses import PORT_OFFSET, AddressPlan

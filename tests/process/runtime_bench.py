@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from k8slab.cluster.claim import claim_addresses
+from k8slab.cluster.embedded.claim import claim_addresses
 from k8slab.folders import ClusterFolder, ClusterSettings, Isolation
 from k8slab.network.addresses import PORT_OFFSET, AddressPlan
 from k8slab.processes import processes_of_cluster

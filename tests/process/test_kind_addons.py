@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from k8slab.cluster import kind_cloud
 from k8slab.cluster.components.single import Program, find_single
-from k8slab.cluster.kind import open_kind
-from k8slab.cluster.kind_cloud import PROGRAM, source
-from k8slab.cluster.kind_cluster import KindCluster
-from k8slab.cluster.kind_creation import METRICS_SERVER
-from k8slab.cluster.kind_journal import kind_folder
+from k8slab.cluster.kind import cloud as kind_cloud
+from k8slab.cluster.kind.backend import open_kind
+from k8slab.cluster.kind.cloud import PROGRAM, source
+from k8slab.cluster.kind.cluster import KindCluster
+from k8slab.cluster.kind.creation import METRICS_SERVER
+from k8slab.cluster.kind.journal import kind_folder
 from k8slab.errors import ClusterStateError, MissingToolError
 from k8slab.processes import ProcessIdentity
 from k8slab.progress import CollectedProgress
@@ -47,7 +47,7 @@ while :; do sleep 0.05; done
 
 KERNEL = """\
 import time
-from k8slab.cluster.kind import open_kind
+from k8slab.cluster.kind.backend import open_kind
 from k8slab.progress import SilentProgress
 print(open_kind("lab", 1, False, SilentProgress()).cloud(True, SilentProgress()), flush=True)
 time.sleep(60)

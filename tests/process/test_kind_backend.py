@@ -11,9 +11,9 @@ import pytest
 
 from k8slab.cluster import container_engine
 from k8slab.cluster.contract import Cluster
-from k8slab.cluster.kind import find_kind, kind_can_run, open_kind
-from k8slab.cluster.kind_cluster import KindCluster
-from k8slab.cluster.kind_journal import KindJournal, kind_folder
+from k8slab.cluster.kind.backend import find_kind, kind_can_run, open_kind
+from k8slab.cluster.kind.cluster import KindCluster
+from k8slab.cluster.kind.journal import KindJournal, kind_folder
 from k8slab.errors import (
     ClusterError,
     ClusterStateError,

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from k8slab.cluster import kind_program
 from k8slab.cluster.choose import open_cluster
 from k8slab.cluster.components.release import Download, load_release
-from k8slab.cluster.kind_program import find_without_fetching, locate_kind
+from k8slab.cluster.kind import program as kind_program
+from k8slab.cluster.kind.program import find_without_fetching, locate_kind
 from k8slab.errors import MissingToolError
 from k8slab.progress import CollectedProgress
 from tests.component_standins import Mirror, executable, needs_x86, serving
@@ -91,7 +91,7 @@ def test_where_nobody_asked_for_kind_and_it_cannot_be_had_the_embedded_one_is_ta
 ) -> None:
     del mirror.files[PATH]
     monkeypatch.delenv("K8SLAB_BACKEND", raising=False)
-    monkeypatch.setattr("k8slab.cluster.embedded.open_embedded", lambda *given, **more: given)
+    monkeypatch.setattr("k8slab.cluster.embedded.backend.open_embedded", lambda *given, **more: given)
     progress = CollectedProgress()
     assert open_cluster("lab", progress=progress)[0] == "lab"  # type: ignore[index]
     assert any(

@@ -11,8 +11,8 @@ from k8slab.cluster import doctor, engine_place
 from k8slab.cluster.choose import choose_backend
 from k8slab.cluster.container_engine import find_engine
 from k8slab.cluster.engine_place import is_here
-from k8slab.cluster.kind import open_kind
-from k8slab.cluster.kind_cures import engine_cure
+from k8slab.cluster.kind.backend import open_kind
+from k8slab.cluster.kind.cures import engine_cure
 from k8slab.clusters import cluster_names, find_cluster
 from k8slab.errors import LabError
 from k8slab.progress import SilentProgress

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from k8slab.cluster import container_engine, kind, kind_cures, kind_faults
+from k8slab.cluster import container_engine
 from k8slab.cluster.container_engine import find_engine
-from k8slab.cluster.kind import open_kind
-from k8slab.cluster.kind_cluster import KindCluster
-from k8slab.cluster.kind_cures import engine_cure
-from k8slab.cluster.kind_faults import facts_of, faults
-from k8slab.cluster.kind_journal import kind_lock
+from k8slab.cluster.kind import backend as kind
+from k8slab.cluster.kind import cures as kind_cures
+from k8slab.cluster.kind import faults as kind_faults
+from k8slab.cluster.kind.backend import open_kind
+from k8slab.cluster.kind.cluster import KindCluster
+from k8slab.cluster.kind.cures import engine_cure
+from k8slab.cluster.kind.faults import facts_of, faults
+from k8slab.cluster.kind.journal import kind_lock
 from k8slab.errors import ClusterStateError
 from k8slab.progress import CollectedProgress, Step
 from tests.process.kind_standins import NODE_IMAGE, PINNED, StandIns

@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from k8slab.cluster.contract import StoredValue
-from k8slab.cluster.kind import open_kind
+from k8slab.cluster.kind.backend import open_kind
 from k8slab.errors import ClusterStateError
 from k8slab.progress import CollectedProgress
 from tests.process.kind_standins import StandIns

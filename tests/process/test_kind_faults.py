@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from k8slab.cluster import doctor, kind_faults
+from k8slab.cluster import doctor
 from k8slab.cluster.container_engine import find_engine
-from k8slab.cluster.kind import kind_can_run, open_kind
-from k8slab.cluster.kind_cures import cure_of
-from k8slab.cluster.kind_faults import CAP_SYS_RESOURCE, INOTIFY, Fault, faults
+from k8slab.cluster.kind import faults as kind_faults
+from k8slab.cluster.kind.backend import kind_can_run, open_kind
+from k8slab.cluster.kind.cures import cure_of
+from k8slab.cluster.kind.faults import CAP_SYS_RESOURCE, INOTIFY, Fault, faults
 from k8slab.errors import CommandError
 from k8slab.progress import SilentProgress
 from tests.process.kind_standins import DOCKER_INFO, StandIns

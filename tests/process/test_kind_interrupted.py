@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from k8slab.cluster import kind_cluster
-from k8slab.cluster.kind import open_kind
-from k8slab.cluster.kind_cluster import KindCluster
-from k8slab.cluster.kind_journal import KindJournal, kind_folder
+from k8slab.cluster.kind import cluster as kind_cluster
+from k8slab.cluster.kind.backend import open_kind
+from k8slab.cluster.kind.cluster import KindCluster
+from k8slab.cluster.kind.journal import KindJournal, kind_folder
 from k8slab.errors import (
     CommandError,
     WaitTimeoutError,

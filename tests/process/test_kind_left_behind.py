@@ -10,8 +10,8 @@ from typing import Any, cast
 import pytest
 
 from k8slab.cluster.contract import NodeAction, ProcessAction
-from k8slab.cluster.kind import open_kind
-from k8slab.cluster.kind_cluster import KindCluster
+from k8slab.cluster.kind.backend import open_kind
+from k8slab.cluster.kind.cluster import KindCluster
 from k8slab.guard import Guard
 from k8slab.progress import CollectedProgress
 from k8slab.session import restoring
@@ -28,7 +28,9 @@ def opened(progress: CollectedProgress | None = None) -> KindCluster:
 
 def a_kernel_does(*lines: str) -> None:
     """Run lines on the cluster in a process of their own, which then ends."""
-    code = "\n".join(("from k8slab.cluster.kind import find_kind", "cluster = find_kind('lab')", *lines))
+    code = "\n".join(
+        ("from k8slab.cluster.kind.backend import find_kind", "cluster = find_kind('lab')", *lines)
+    )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 

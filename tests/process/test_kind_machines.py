@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from k8slab.cluster import kind_parts
-from k8slab.cluster.kind import open_kind
-from k8slab.cluster.kind_cluster import KindCluster
-from k8slab.cluster.kind_journal import Held, KindJournal, kind_folder
+from k8slab.cluster.kind import parts as kind_parts
+from k8slab.cluster.kind.backend import open_kind
+from k8slab.cluster.kind.cluster import KindCluster
+from k8slab.cluster.kind.journal import Held, KindJournal, kind_folder
 from k8slab.errors import ClusterStateError, WaitTimeoutError
 from k8slab.progress import CollectedProgress
 from tests.process.kind_standins import StandIns
@@ -185,7 +185,7 @@ def test_a_part_that_is_not_there_is_named(cluster: KindCluster) -> None:
 
 def test_attaching_puts_back_what_a_dead_process_stopped(cluster: KindCluster, stand_ins: StandIns) -> None:
     code = (
-        "from k8slab.cluster.kind import find_kind\n"
+        "from k8slab.cluster.kind.backend import find_kind\n"
         "found = find_kind('lab')\nfound.process('kube-apiserver', 'stop')"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from k8slab.cluster import kind_program
 from k8slab.cluster.container_engine import ENGINES, Engine, EngineName
-from k8slab.cluster.kind import open_kind
-from k8slab.cluster.kind_command import Kind
-from k8slab.cluster.kind_configuration import choose_ports, kind_configuration, node_names
-from k8slab.cluster.kind_journal import KindJournal, kind_folder
+from k8slab.cluster.kind import program as kind_program
+from k8slab.cluster.kind.backend import open_kind
+from k8slab.cluster.kind.command import Kind
+from k8slab.cluster.kind.configuration import choose_ports, kind_configuration, node_names
+from k8slab.cluster.kind.journal import KindJournal, kind_folder
 from k8slab.errors import CommandError
 from k8slab.progress import CollectedProgress, TextProgress
 from tests.process.kind_standins import DOCKER_INFO, StandIns
@@ -37,7 +37,7 @@ def real_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
             patch.setenv("GOFLAGS", "-modcacherw")
             found = kind_program.locate_kind(TextProgress())
     if isinstance(found, list):
-        pytest.skip(f"{'; '.join(found)}: python -m k8slab.cluster.kind_program fetches one")
+        pytest.skip(f"{'; '.join(found)}: python -m k8slab.cluster.kind.program fetches one")
     return found.program
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from k8slab.cluster.kind import open_kind
-from k8slab.cluster.kind_cluster import KindCluster
-from k8slab.cluster.kind_command import Kind
-from k8slab.cluster.kind_journal import kind_folder
-from k8slab.cluster.kind_remains import remembered
+from k8slab.cluster.kind.backend import open_kind
+from k8slab.cluster.kind.cluster import KindCluster
+from k8slab.cluster.kind.command import Kind
+from k8slab.cluster.kind.journal import kind_folder
+from k8slab.cluster.kind.remains import remembered
 from k8slab.errors import ClusterStateError, CommandError
 from k8slab.progress import CollectedProgress
 from tests.process.kind_standins import StandIns

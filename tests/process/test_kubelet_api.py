@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from k8slab.cluster.certificates import CertificateAuthority
+from k8slab.cluster.embedded.certificates import CertificateAuthority
 from k8slab.folders import ClusterFolder
 from k8slab.node.kubelet_api import server as kubelet_api
 from k8slab.node.kubelet_api.logs import LogSource

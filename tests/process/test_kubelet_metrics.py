@@ -10,7 +10,7 @@ from typing import Any, cast
 import aiohttp
 import pytest
 
-from k8slab.cluster.certificates import CertificateAuthority
+from k8slab.cluster.embedded.certificates import CertificateAuthority
 from k8slab.folders import ClusterFolder
 from k8slab.node.kubelet_api import server as kubelet_api
 from k8slab.node.kubelet_api.server import KubeletApi

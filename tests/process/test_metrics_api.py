@@ -20,7 +20,7 @@ from k8slab.addons.metrics.objects import AGGREGATED
 from k8slab.addons.metrics.scraper import Scraper
 from k8slab.addons.metrics.store import Batch, MetricsStore, Point
 from k8slab.api_client import ApiClient, Change, Identity
-from k8slab.cluster.certificates import CertificateAuthority
+from k8slab.cluster.embedded.certificates import CertificateAuthority
 from k8slab.errors import ApiError
 from k8slab.folders import ClusterFolder
 from k8slab.network.addresses import AddressPlan

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from k8slab.cluster.api import Api
-from k8slab.cluster.certificates import CertificateAuthority
+from k8slab.cluster.embedded.certificates import CertificateAuthority
 from k8slab.errors import StopError
 from k8slab.graph.scene import SceneBuilder
 from k8slab.mirror.changes import Change

@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from k8slab.cluster.claim import claim_addresses
-from k8slab.cluster.identities import api_server_url
-from k8slab.cluster.pki import write_pki
+from k8slab.cluster.embedded.claim import claim_addresses
+from k8slab.cluster.embedded.identities import api_server_url
+from k8slab.cluster.embedded.pki import write_pki
 from k8slab.folders import ClusterFolder
 from k8slab.network.addresses import PORT_OFFSET, AddressPlan
 from tests.process.fake_api_server import FakeApiServer

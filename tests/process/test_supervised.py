@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from k8slab.cluster.control_plane import ProcessSpecification
-from k8slab.cluster.supervised import SupervisedProcess
+from k8slab.cluster.embedded.control_plane import ProcessSpecification
+from k8slab.cluster.embedded.supervisor.supervised import SupervisedProcess
 from k8slab.errors import StartError
 from k8slab.processes import (
     CLUSTER_VARIABLE,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from k8slab.cluster import supervisor_client
-from k8slab.cluster.supervisor_client import Lease, ask, follow
+from k8slab.cluster.embedded import supervisor_client
+from k8slab.cluster.embedded.supervisor_client import Lease, ask, follow
 from k8slab.errors import ClusterStateError
 from k8slab.folders import ClusterFolder
 

@@ -11,8 +11,8 @@ import pytest
 
 from k8slab.attached_changes import CHANGES_A_SECOND, Pace
 from k8slab.cluster.api import Api
-from k8slab.cluster.contexts import Context
-from k8slab.cluster.existing import ExistingCluster, Keys
+from k8slab.cluster.existing.backend import ExistingCluster, Keys
+from k8slab.cluster.existing.contexts import Context
 from k8slab.errors import ApiError, GuardError, NotFoundError
 from k8slab.guard import Guard
 from tests.unit.guarded_cluster import write_kubeconfig

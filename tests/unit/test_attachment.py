@@ -11,8 +11,8 @@ from typing import Any, cast
 import pytest
 
 from k8slab.cluster.choose import Attach, attachment, open_cluster
-from k8slab.cluster.contexts import Context
-from k8slab.cluster.existing import ExistingCluster, Keys
+from k8slab.cluster.existing.backend import ExistingCluster, Keys
+from k8slab.cluster.existing.contexts import Context
 from k8slab.errors import GuardError, LabError
 from k8slab.session.session import Session
 from k8slab.session.third_key import give_key, waits_for_key

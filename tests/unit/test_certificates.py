@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from k8slab.cluster.certificates import CertificateAuthority
+from k8slab.cluster.embedded.certificates import CertificateAuthority
 
 
 def load(pem: str) -> x509.Certificate:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from k8slab.cluster.claim import claim_addresses, routed_networks
+from k8slab.cluster.embedded.claim import claim_addresses, routed_networks
 from k8slab.errors import StartError
 from k8slab.network.addresses import API_SERVER_PORT, AddressPlan
 

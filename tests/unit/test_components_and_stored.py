@@ -14,7 +14,7 @@ import pytest
 
 from k8slab.cluster.api import KINDS
 from k8slab.cluster.contract import ClusterProcess, StoredValue
-from k8slab.cluster.etcd_gateway import parsed
+from k8slab.cluster.etcd_answer import stored_value
 from k8slab.errors import ClusterStateError, LabError
 from k8slab.guard import Guard
 from k8slab.session.components import Components
@@ -159,8 +159,8 @@ def test_an_answer_of_the_gateway_is_read() -> None:
 
     entry = {"key": coded("/registry/x"), "value": coded("hello"), "create_revision": "3",
              "mod_revision": "9", "version": "2"}  # fmt: skip
-    assert parsed({"kvs": [entry], "count": "1"}) == StoredValue("/registry/x", b"hello", 3, 9, 2)
-    assert parsed({"header": {}}) is None
+    assert stored_value({"kvs": [entry], "count": "1"}) == StoredValue("/registry/x", b"hello", 3, 9, 2)
+    assert stored_value({"header": {}}) is None
 
 
 # --- the panel --------------------------------------------------------------------------------------

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from k8slab.cluster.journal import Journal
-from k8slab.cluster.leases import LINGER_SECONDS, Leases
+from k8slab.cluster.embedded.journal import Journal
+from k8slab.cluster.embedded.supervisor.leases import LINGER_SECONDS, Leases
 from k8slab.processes import ProcessIdentity
 
 

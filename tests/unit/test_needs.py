@@ -14,7 +14,7 @@ from k8slab.chapters.exercises import CHAPTERS, chapter
 from k8slab.chapters.lacks import findings
 from k8slab.chapters.namespace_limits import Finding
 from k8slab.chapters.needs import Facts, Needs, needs_of, rights_of
-from k8slab.cluster.attachment import ENFORCED
+from k8slab.cluster.existing.attachment import ENFORCED
 from k8slab.cluster.reviews import Right
 from k8slab.errors import ApiError
 from k8slab.mirror.mirror import DEFAULT_KINDS

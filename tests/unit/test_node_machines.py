@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import pytest
 
-from k8slab.cluster import control_plane
-from k8slab.cluster.certificates import CertificateAuthority
-from k8slab.cluster.simulation_objects import simulation_objects
-from k8slab.cluster.sleep_watch import TICK, noticed
-from k8slab.cluster.supervised import SupervisedProcess
-from k8slab.cluster.supervised_nodes import Nodes
+from k8slab.cluster.embedded import control_plane
+from k8slab.cluster.embedded.certificates import CertificateAuthority
+from k8slab.cluster.embedded.supervisor.simulation_objects import simulation_objects
+from k8slab.cluster.embedded.supervisor.sleep_watch import TICK, noticed
+from k8slab.cluster.embedded.supervisor.supervised import SupervisedProcess
+from k8slab.cluster.embedded.supervisor.supervised_nodes import Nodes
 from k8slab.errors import ClusterStateError, LabError
 from k8slab.folders import ClusterFolder, ClusterSettings
 from k8slab.network.addresses import AddressPlan, node_index

@@ -16,8 +16,8 @@ GATE = {"guard.py", "guard_machines.py", "kubectl_program.py"}
 
 SENT_BY_CLUSTERS = {
     "api.py": "the connection itself; what is sent on it is its caller's",
-    "bootstrap.py": "the first objects of an embedded cluster, sent by its supervisor before anybody has it",
-    "etcd_gateway.py": "etcd takes a read by POST",
+    "embedded/supervisor/bootstrap.py": "the first objects, before anybody has the cluster",
+    "embedded/etcd_gateway.py": "etcd takes a read by POST",
     "reviews.py": "the API server answers a review of one's own rights and keeps nothing of it",
 }
 """Files of `cluster` that send something other than GET, and why."""
@@ -96,19 +96,19 @@ def test_nothing_but_the_guard_sends_a_change() -> None:
 
 def test_what_a_cluster_itself_sends_is_known_and_has_its_reason() -> None:
     found = {
-        path.name
+        str(path.relative_to(PACKAGE / "cluster"))
         for path in (PACKAGE / "cluster").rglob("*.py")
         if writes(ast.parse(path.read_text())) and path.parent.name != "components"
     }
     assert found == set(SENT_BY_CLUSTERS)
     asks = {
-        path.name
+        str(path.relative_to(PACKAGE / "cluster"))
         for path in (PACKAGE / "cluster").rglob("*.py")
         for call in calls(ast.parse(path.read_text()))
         if ast.unparse(call).startswith("run(") and "kubectl" in ast.unparse(call)
     }
     # On a cluster of ours alone: it is made, marked, waited for and given its metrics-server that way.
-    assert asks == {"kind_cluster.py"}
+    assert asks == {"kind/cluster.py"}
 
 
 def test_nothing_but_the_guard_runs_kubectl() -> None:
