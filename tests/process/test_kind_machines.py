@@ -61,6 +61,20 @@ def test_a_node_that_boots_says_nothing_of_its_units_for_a_moment(
     assert (parts[f"{WORKER}-agent"].state, parts[f"{WORKER}-agent"].exit_code) == ("stopped", None)
 
 
+def test_a_node_whose_systemd_never_answers_is_said_and_stays_in_the_journal(
+    cluster: KindCluster, stand_ins: StandIns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.node("worker-1", "power_off")
+    stand_ins.change_containers(lambda each: each.update(boots=10_000))
+    monkeypatch.setattr(kind_parts, "CHANGE_SECONDS", 0.1)
+    with pytest.raises(ClusterStateError, match=f"{WORKER} is on, and after .* its systemd says nothing"):
+        cluster.node("worker-1", "power_on")
+    assert [(each.what, each.name) for each in journal().held] == [("node", WORKER)]
+    stand_ins.change_containers(lambda each: each.update(boots=0))
+    assert cluster.node("worker-1", "power_on").agent == "running"
+    assert journal().held == ()
+
+
 def test_a_node_is_paused_and_goes_on(cluster: KindCluster, stand_ins: StandIns) -> None:
     assert cluster.node(WORKER, "pause").power == "paused"
     assert stand_ins.container(WORKER)["status"] == "paused"

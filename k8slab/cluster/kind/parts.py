@@ -7,7 +7,6 @@ is one step, whatever is killed meanwhile. Kubelet and containerd are units of t
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -117,12 +116,24 @@ class Parts:
 
         Args:
             name: the node's.
+
+        Raises:
+            ClusterStateError: it is on, and still says nothing of its units.
         """
         deadline = time.monotonic() + CHANGE_SECONDS
-        while time.monotonic() < deadline:
-            with contextlib.suppress(LabError):
-                if "ActiveState=" in self._machines.run(self._machines.find(name), "sh", "-c", _SHOW):
-                    return
+        while True:
+            try:
+                said = self._machines.run(self._machines.find(name), "sh", "-c", _SHOW)
+            except LabError as error:
+                said = str(error)
+            if "ActiveState=" in said:
+                return
+            if time.monotonic() > deadline:
+                last = " ".join(said.split())[-300:]
+                raise ClusterStateError(
+                    f"{name} is on, and after {CHANGE_SECONDS:.0f} s its systemd says {last or 'nothing'}",
+                    "Look at its container's log with the engine's `logs`, then power it on once more.",
+                )
             time.sleep(0.2)
 
     def change(self, part: Part, action: ProcessAction) -> ClusterProcess:
