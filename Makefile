@@ -28,7 +28,7 @@ demo: setup ## the story of the first lesson in a terminal; writes demo-out/
 	@$(BIN)/k8slab demo --out demo-out
 
 test: $(INSTALLED) components lint ## lint and every tier of tests that can run here
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m tests.lanes
 
 lint: $(INSTALLED) ## ruff, mypy and the import contracts
 	@$(BIN)/ruff check .

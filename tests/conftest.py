@@ -11,7 +11,7 @@ from hypothesis import settings
 
 from tests.embedded_clusters import EmbeddedClusters
 from tests.sweep import Surroundings
-from tests.tiers import KIND, SANDBOXED, TIERS, is_required, required_and_blocked, tier_of
+from tests.tiers import KIND, SANDBOXED, TIERS, Tier, is_required, required_and_blocked, tier_of
 
 TESTS = Path(__file__).parent
 
@@ -31,6 +31,12 @@ LEAVES_RESET_SOCKETS = (3, 11, 5) <= sys.version_info[:3] < (3, 11, 8) or sys.ve
     (3, 12, 0),
     (3, 12, 1),
 }
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a run be of some tiers alone; `tests.lanes` makes use of it."""
+    every = ",".join(tier.name for tier in TIERS)
+    parser.addoption("--tiers", default=every, help=f"tiers to run, with commas between: {every}")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -53,9 +59,11 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out the folder of a tier that cannot run here."""
+    """Leave out the folder of a tier that cannot run here, or that this run is not about."""
     tier = tier_of(collection_path, TESTS)
-    return True if tier is not None and config.stash[OBSTACLES][tier.name] else None
+    if tier is None:
+        return None
+    return True if tier not in _chosen(config) or config.stash[OBSTACLES][tier.name] else None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -66,11 +74,12 @@ def pytest_collection_modifyitems(
     obstacles = config.stash[OBSTACLES]
     problems = []
     if config.args == config.getini("testpaths"):
-        problems += required_and_blocked([tier.name for tier in (*TIERS, SANDBOXED)], obstacles)
+        chosen = _chosen(config)
+        problems += required_and_blocked([tier.name for tier in (*chosen, SANDBOXED)], obstacles)
         present = {tier.name for item in items if (tier := tier_of(item.path, TESTS)) is not None}
         problems += [
             f"The tier {tier.name} is required and has no tests."
-            for tier in TIERS
+            for tier in chosen
             if is_required(tier.name) and tier.name not in present and not obstacles[tier.name]
         ]
     for item in items:
@@ -117,6 +126,14 @@ def embedded_clusters(nothing_is_left: None) -> Iterator[EmbeddedClusters]:
     clusters = EmbeddedClusters()
     yield clusters
     clusters.close()
+
+
+def _chosen(config: pytest.Config) -> tuple[Tier, ...]:
+    """The tiers that this run is about."""
+    names = set(config.getoption("--tiers").split(","))
+    if unknown := names - {tier.name for tier in TIERS}:
+        raise pytest.UsageError(f"--tiers names {', '.join(sorted(unknown))}, which is no tier.")
+    return tuple(tier for tier in TIERS if tier.name in names)
 
 
 def _state(problem: str) -> str:
