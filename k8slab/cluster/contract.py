@@ -19,6 +19,9 @@ BackendName = Literal["embedded", "kind", "existing"]
 ProcessAction = Literal["stop", "start", "kill"]
 NodeAction = Literal["power_off", "power_on", "remove", "pause"]
 
+CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+"""The processes of a control plane, in the order of their start."""
+
 
 @dataclass(frozen=True)
 class Reality:

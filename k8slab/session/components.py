@@ -10,15 +10,13 @@ import urllib3
 
 from k8slab.answers import Table, Text
 from k8slab.cluster.answering import NEEDED
-from k8slab.cluster.contract import Cluster, ClusterProcess, ProcessAction
+from k8slab.cluster.contract import CONTROL_PLANE, Cluster, ClusterProcess, ProcessAction
 from k8slab.errors import ClusterStateError, LabError
 from k8slab.guard import Guard
-from k8slab.processes import memory_of
+from k8slab.session.memory import memory_mb
 from k8slab.session.plain_words import in_plain_words
 from k8slab.session.restoring import settle
 from k8slab.session.shown import MakeWidgets, Shown
-
-CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
 Settled = Callable[[], None]
 
@@ -193,11 +191,6 @@ def table_of(cluster: Cluster, name: str = "") -> Table:
         for each in processes
     )
     return Table(COLUMNS, rows, empty=f"The backend {cluster.backend} has no processes in hand.")
-
-
-def memory_mb(process: ClusterProcess) -> float:
-    """Memory of a process (proportional set size) in MB; 0 where it cannot be read."""
-    return memory_of([process.pid]) / 1e6 if process.pid is not None and not process.foreign else 0.0
 
 
 def state_in_words(process: ClusterProcess) -> str:

@@ -9,11 +9,11 @@ from collections import deque
 import urllib3
 
 from k8slab.cluster.api import Api
-from k8slab.cluster.contract import Cluster
+from k8slab.cluster.contract import CONTROL_PLANE, Cluster, ClusterProcess
 from k8slab.errors import LabError
 from k8slab.graph.chart_memory import MemorySample
+from k8slab.processes import memory_of
 from k8slab.quantity import bytes_of
-from k8slab.session.components import CONTROL_PLANE, memory_mb
 
 EVERY = 2.0
 SAMPLES_KEPT = 900
@@ -88,3 +88,8 @@ class MemorySampler:
                 missing.append("The metrics API has no figures of nodes yet.")
         self.note = " ".join(missing)
         return MemorySample(time.time(), processes, nodes)
+
+
+def memory_mb(process: ClusterProcess) -> float:
+    """Memory of a process (proportional set size) in MB; 0 where it cannot be read."""
+    return memory_of([process.pid]) / 1e6 if process.pid is not None and not process.foreign else 0.0

@@ -17,11 +17,12 @@ import yaml
 
 from k8slab.answers import Table
 from k8slab.cluster.api import KINDS, Kind
+from k8slab.cluster.contract import CONTROL_PLANE
 from k8slab.errors import ApiError, CommandError, ConflictError, LabError, NotFoundError
 from k8slab.mirror.changes import Object, controller_of
 from k8slab.mirror.slimming import slim
 from k8slab.session import nodes
-from k8slab.session.components import CONTROL_PLANE, act
+from k8slab.session.components import act
 from k8slab.session.events import events_table
 from k8slab.session.session import Session
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from k8slab.cluster.contract import CONTROL_PLANE
 from k8slab.session.actions import ButtonActions, PodActions
-from k8slab.session.components import CONTROL_PLANE, Components, act, state_in_words
+from k8slab.session.components import Components, act, state_in_words
 from k8slab.session.display import bundle_of, in_kernel, show
 from k8slab.session.exports import Exported, export
 from k8slab.session.judge import ExerciseRun, Judge, PredictionRun

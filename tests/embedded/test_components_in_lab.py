@@ -14,9 +14,9 @@ import pytest
 from k8slab import Lab
 from k8slab.cluster.answering import is_ready
 from k8slab.cluster.api import KINDS
+from k8slab.cluster.contract import CONTROL_PLANE
 from k8slab.errors import ClusterStateError, CommandError, LabError
 from k8slab.progress import SilentProgress
-from k8slab.session.components import CONTROL_PLANE
 from k8slab.session.restoring import bring_back
 from k8slab.session.stored import StoredObject, key_of, look_up
 from tests.embedded.conftest import RunningCluster, until

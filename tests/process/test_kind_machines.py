@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from k8slab.cluster.contract import CONTROL_PLANE
 from k8slab.cluster.kind import parts as kind_parts
 from k8slab.cluster.kind.backend import open_kind
 from k8slab.cluster.kind.cluster import KindCluster
@@ -85,7 +86,7 @@ def test_a_node_is_paused_and_goes_on(cluster: KindCluster, stand_ins: StandIns)
 
 def test_what_a_nodes_runtime_has_is_shown(cluster: KindCluster) -> None:
     found = {each.name: each for each in cluster.node_containers("control-plane")}
-    assert set(found) == set(kind_parts.COMPONENTS)
+    assert set(found) == set(CONTROL_PLANE)
     assert found["etcd"].state == "running"
     assert cluster.node_containers("worker-1") == ()
     assert cluster.node_name("worker-1") == WORKER
@@ -114,7 +115,7 @@ def test_what_kind_cannot_is_refused_in_one_sentence(cluster: KindCluster) -> No
 
 def test_the_parts_of_a_cluster_are_told(cluster: KindCluster) -> None:
     parts = {each.name: each for each in cluster.processes()}
-    assert list(parts)[:4] == list(kind_parts.COMPONENTS)
+    assert list(parts)[:4] == list(CONTROL_PLANE)
     assert {each.state for each in parts.values()} == {"running"}
     assert parts["etcd"].pid == 100
     assert parts[f"{WORKER}-agent"].pid == 77

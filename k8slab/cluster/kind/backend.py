@@ -19,6 +19,7 @@ from filelock import Timeout
 
 from k8slab.cluster.components.single import Program, find_single
 from k8slab.cluster.container_engine import find_engine
+from k8slab.cluster.contract import CONTROL_PLANE
 from k8slab.cluster.kind import program as kind_program
 from k8slab.cluster.kind.cluster import KindCluster
 from k8slab.cluster.kind.command import Kind
@@ -26,7 +27,7 @@ from k8slab.cluster.kind.creation import create
 from k8slab.cluster.kind.cures import engine_cure
 from k8slab.cluster.kind.images import load_demo
 from k8slab.cluster.kind.journal import KindJournal, is_known, kind_folder, kind_lock, kind_name, settled
-from k8slab.cluster.kind.parts import COMPONENTS, UNITS, Part
+from k8slab.cluster.kind.parts import UNITS, Part
 from k8slab.cluster.kubectl_source import kubectl_source, locate_kubectl
 from k8slab.errors import ClusterError, ClusterStateError, CommandError, LabError, WaitTimeoutError
 from k8slab.progress import Progress, SilentProgress, reason_of
@@ -199,7 +200,7 @@ def _nodes_ready(cluster: KindCluster, progress: Progress) -> None:
         if each.power == "on" and not {f"{each.name}-{what}" for what in UNITS} & stopped
     ]
     # A component that a learner stopped says nothing of Nodes any more.
-    if set(COMPONENTS) & stopped or not (seen := cluster.not_ready(running)):
+    if set(CONTROL_PLANE) & stopped or not (seen := cluster.not_ready(running)):
         return
     try:
         with progress.step(f"Waiting for nodes: {seen}"):

@@ -12,6 +12,7 @@ from typing import Any
 
 from k8slab.cluster.answering import away
 from k8slab.cluster.contract import (
+    CONTROL_PLANE,
     Cluster,
     ClusterNode,
     ClusterProcess,
@@ -28,7 +29,7 @@ from k8slab.cluster.kind.configuration import LOOPBACK
 from k8slab.cluster.kind.etcd import read_key
 from k8slab.cluster.kind.journal import Held, KindJournal, kind_lock, kind_name, remove, settled
 from k8slab.cluster.kind.machines import Machine, Machines
-from k8slab.cluster.kind.parts import COMPONENTS, Parts
+from k8slab.cluster.kind.parts import Parts
 from k8slab.cluster.kind.readiness import in_words, wait_for_nodes
 from k8slab.cluster.marker import MARKER
 from k8slab.commands import run
@@ -189,7 +190,7 @@ class KindCluster(Cluster):
             if machine.role == "control-plane" and action != "power_on":
                 raise ClusterStateError(
                     f"{machine.name} is the control plane; without it nothing answers any more.",
-                    f"Single parts of it can be stopped: lab.components. There are: {', '.join(COMPONENTS)}.",
+                    f"Its parts can be stopped one by one, with lab.components: {', '.join(CONTROL_PLANE)}.",
                 )
             if action == "remove":
                 raise ClusterStateError(

@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from k8slab.cluster.contract import ClusterProcess, ProcessAction
+from k8slab.cluster.contract import CONTROL_PLANE, ClusterProcess, ProcessAction
 from k8slab.cluster.kind.machines import Machine, Machines
 from k8slab.errors import ClusterStateError, LabError, WaitTimeoutError
 
-COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 UNITS = {"agent": "kubelet.service", "runtime": "containerd.service"}
 """What the embedded backend plays by a process `<node>-agent` or `<node>-runtime`."""
 
@@ -42,10 +41,10 @@ _PROPERTIES = "Id,ActiveState,MainPID,NRestarts,ExecMainStatus,ExecMainStartTime
 # A node that boots has no systemd yet for a moment, and says nothing of its units.
 _SHOW = f"systemctl show --property={_PROPERTIES} {' '.join(UNITS.values())} || true"
 _SEPARATOR = "-- k8slab --"
-_CONTROL_PLANE = (
+_SHOW_CONTROL_PLANE = (
     f"{_SHOW}; echo; echo '{_SEPARATOR}'; ls {MANIFESTS}; echo '{_SEPARATOR}';"
     f" crictl ps --all --output json; echo; echo '{_SEPARATOR}';"
-    f" for each in $(crictl ps --quiet --name '^({'|'.join(COMPONENTS)})$'); do"
+    f" for each in $(crictl ps --quiet --name '^({'|'.join(CONTROL_PLANE)})$'); do"
     " crictl inspect --output go-template --template '{{.status.id}} {{.info.pid}}' $each; echo; done"
 )
 
@@ -101,12 +100,12 @@ class Parts:
         """
         machines = self._machines.all()
         for machine in machines:
-            if name in COMPONENTS and machine.role == "control-plane":
+            if name in CONTROL_PLANE and machine.role == "control-plane":
                 return Part(name, "component", machine)
             for what in UNITS:
                 if name in (f"{machine.name}-{what}", f"{machine.short}-{what}"):
                     return Part(f"{machine.name}-{what}", what, machine)
-        known = [*COMPONENTS, *(f"{each.name}-{what}" for each in machines for what in UNITS)]
+        known = [*CONTROL_PLANE, *(f"{each.name}-{what}" for each in machines for what in UNITS)]
         raise ClusterStateError(
             f"There is no process {name!r} in this cluster.", f"There are: {', '.join(known)}."
         )
@@ -236,10 +235,10 @@ class Parts:
         """The parts of one machine; all stopped where it is not on."""
         control_plane = machine.role == "control-plane"
         if machine.power != "on":
-            names = list(COMPONENTS) if control_plane else []
+            names = list(CONTROL_PLANE) if control_plane else []
             names += [f"{machine.name}-{what}" for what in UNITS]
             return [_process(name, "stopped") for name in names]
-        answer = self._machines.run(machine, "sh", "-c", _CONTROL_PLANE if control_plane else _SHOW)
+        answer = self._machines.run(machine, "sh", "-c", _SHOW_CONTROL_PLANE if control_plane else _SHOW)
         sections = answer.split(_SEPARATOR)
         units = {each.get("Id", ""): each for each in _blocks(sections[0])}
         own = [_unit(f"{machine.name}-{what}", units.get(unit, {})) for what, unit in UNITS.items()]
@@ -253,12 +252,12 @@ def _static_pods(manifests: list[str], listed: str, pids: str) -> Iterator[Clust
         containers = json.loads(listed)["containers"] or []
     except (ValueError, KeyError, TypeError):
         # containerd is down; its containers run on, and nobody can say more of them.
-        for name in COMPONENTS:
+        for name in CONTROL_PLANE:
             yield _process(name, "running" if f"{name}.yaml" in manifests else "stopped")
         return
     pairs = [line.split() for line in pids.splitlines()]
     numbers = {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
-    for name in COMPONENTS:
+    for name in CONTROL_PLANE:
         own = [each for each in containers if (each.get("metadata") or {}).get("name") == name]
         latest = max(own, key=lambda each: int(each.get("createdAt") or 0), default=None)
         running = latest is not None and latest.get("state") == "CONTAINER_RUNNING"
@@ -307,7 +306,7 @@ def _process(
     restarts: int = 0,
     exit_code: int | None = None,
 ) -> ClusterProcess:
-    what = "component" if name in COMPONENTS else "node"
+    what = "component" if name in CONTROL_PLANE else "node"
     log = f"crictl logs, on the node: {name}" if what == "component" else "journalctl, on the node"
     facts: dict[str, Any] = {"started": started, "restarts": restarts, "exit_code": exit_code, "log": log}
     return ClusterProcess(name=name, kind=what, state=state, pid=pid, foreign=True, **facts)
