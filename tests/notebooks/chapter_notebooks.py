@@ -121,10 +121,16 @@ def errors(content: Any) -> list[tuple[str, str]]:
 
 
 def texts(cell: Any) -> str:
-    """All that a cell showed as text."""
-    parts = []
+    """All that a cell showed as text; what it printed may have come in pieces."""
+    parts: list[str] = []
+    printing = ""
     for output in cell.outputs:
-        parts.append(output.get("text", "") or output.get("data", {}).get("text/plain", ""))
+        text = output.get("text", "") or output.get("data", {}).get("text/plain", "")
+        if printing and output.get("name", "") == printing:
+            parts[-1] += text
+        else:
+            parts.append(text)
+        printing = output.get("name", "")
     return "\n".join(parts)
 
 
