@@ -228,7 +228,8 @@ def _front_end(package: str) -> Finding:
         found = version(package)
     except PackageNotFoundError:
         return Finding(package, "bad", "not installed", f"pip install {package}")
-    if package == "ipykernel" and found.startswith("7.0."):
-        cure = "pip install 'ipykernel!=7.0.*': with 7.0 widgets that a thread updates fail."
+    if package == "ipykernel" and found.startswith(("7.0.", "7.1.", "7.2.", "7.3.")):
+        # Its SubshellManager answers past the stream that reads the socket; that of 7.4 says why it may not.
+        cure = "pip install 'ipykernel>=7.4': this one may stop hearing its notebook once a widget is there."
         return Finding(package, "bad", found, cure)
     return Finding(package, "ok", found)

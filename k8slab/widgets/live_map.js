@@ -3,6 +3,10 @@
 
 const MEASURE = "k8slab-draw";
 const MEASURES_KEPT = 1000;
+const ASK_AGAIN = 2000; // ms: a question may lie behind a running cell, from before the kernel had a second thread
+
+/** The uid of what an event happened on; undefined where that has none. */
+const uidUnder = (event) => event.target.closest?.("[data-uid]")?.dataset.uid;
 
 class MapView {
   constructor(model, el) {
@@ -41,6 +45,8 @@ class MapView {
       const pod = event.target.closest?.(".k8-pod");
       if (pod) this.picture.stopAt(pod.dataset.uid);
     });
+    this.root.addEventListener("pointerdown", (event) => { this.pressed = uidUnder(event); });
+    this.root.addEventListener("pointerup", (event) => this.released(event));
     this.root.addEventListener("click", (event) => this.clicked(event));
     for (const [name, on] of [["pointerover", true], ["pointerout", false]]) {
       this.world.addEventListener(name, (event) => this.hover(event, on));
@@ -94,7 +100,7 @@ class MapView {
     if (message.farewell) this.farewell = message.farewell;
     if (message.snapshot) {
       if (message.snapshot.seq >= this.seq) this.load(message.snapshot);
-      this.asked = false;
+      this.asked = undefined;
     } else if (message.seq !== undefined && message.request === undefined) {
       this.follow(message);
     }
@@ -121,11 +127,10 @@ class MapView {
     this.frame = document.hidden ? setTimeout(draw, 100) : requestAnimationFrame(draw);
   }
 
-  async askAgain() {
-    if (this.asked) return;
-    this.asked = true;
-    await this.channel.ask("snapshot");
-    this.asked = false;
+  askAgain() {
+    if (performance.now() - this.asked < ASK_AGAIN) return;
+    this.asked = performance.now();
+    this.channel.ask("snapshot").then(() => { this.asked = undefined; });
   }
 
   /** Say hello until somebody answers; a saved notebook has nobody, and then says so. */
@@ -312,9 +317,17 @@ class MapView {
     if (focus) focusOn(element);
   }
 
+  /** A redraw between press and release takes away what was pressed, and then no browser tells of a click. */
+  released(event) {
+    const uid = uidUnder(event);
+    if (event.button !== 0 || event.pointerType === "touch" || uid === undefined || uid !== this.pressed) return;
+    this.unclicked = setTimeout(() => this.gone || this.choose(uid), 0);
+  }
+
   clicked(event) {
-    const chosen = event.target.closest?.("[data-uid]");
-    if (chosen) this.choose(chosen.dataset.uid);
+    clearTimeout(this.unclicked);
+    const uid = uidUnder(event);
+    if (uid !== undefined) this.choose(uid);
     else if (this.world.contains(event.target)) this.toolbar.close(false);
   }
 

@@ -190,6 +190,22 @@ def test_a_kill_by_mouse_arrives_while_another_cell_runs(
     assert noted[0]["time"] < float(notebook.output(1).split()[-1])
 
 
+def test_a_pod_is_chosen_though_it_is_drawn_anew_under_the_mouse(
+    open_notebook: Open, tmp_path: Path, busy: BusyCell
+) -> None:
+    notebook = open_notebook(cells(tmp_path), busy.source(BEATING))
+    notebook.run(0)
+    live = notebook.live_map()
+    notebook.start(1)
+    until(lambda: "change" in shown(live, "p3"), "the Pod to change all the time")
+    live.locator("[data-uid=p3]").hover()
+    notebook.page.mouse.down()
+    seen = shown(live, "p3")
+    until(lambda: shown(live, "p3") != seen, "the Pod to be drawn anew")
+    notebook.page.mouse.up()
+    until(live.locator("button[aria-label='Kill pod web-b4t8n']").count, "its toolbar", 60)
+
+
 def test_a_page_that_loads_again_shows_the_picture_and_goes_on(
     open_notebook: Open, tmp_path: Path, notes: Notes
 ) -> None:

@@ -125,9 +125,12 @@ def test_memory_of_a_container_is_its_own(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_ipykernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "version", {"ipykernel": "7.0.1"}.get)
-    found = finding("ipykernel")
-    assert (found.state, found.seen) == ("bad", "7.0.1") and "!=7.0.*" in found.cure
+    for deaf in ("7.0.1", "7.3.0"):
+        monkeypatch.setattr(doctor, "version", {"ipykernel": deaf}.get)
+        found = finding("ipykernel")
+        assert (found.state, found.seen) == ("bad", deaf) and "ipykernel>=7.4" in found.cure
+    monkeypatch.setattr(doctor, "version", {"ipykernel": "6.31.0"}.get)
+    assert finding("ipykernel").state == "ok"
 
     def missing(package: str) -> str:
         raise PackageNotFoundError(package)
